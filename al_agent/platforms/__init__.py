@@ -1,0 +1,1 @@
+"""Annotation platforms: one folder for each vendor, one interface for all."""

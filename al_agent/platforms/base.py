@@ -1,0 +1,125 @@
+"""What the agent asks of an annotation platform: list the items, take priorities."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+
+class ItemState(str, Enum):
+    """Where an item stands in the platform's workflow."""
+
+    UNLABELED = "unlabeled"
+    """Can still be labeled."""
+    LABELED = "labeled"
+    """Has a label."""
+    SKIPPED = "skipped"
+    """An annotator passed it over: neither labeled nor to be picked."""
+    LOCKED = "locked"
+    """The platform does not let it be labeled now."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Item(NamedTuple):
+    """One image of a project.
+
+    Args:
+        id: The name a person uses for it, unique in the project: relative path, file name, external id.
+        remote_id: The vendor's own id.
+        name: The file's name as the platform shows it.
+        state: Where it stands.
+        priority: Its rank in the labeling queue, 0 first; None where it has none.
+        media: Path or address of the image; None where the platform does not say.
+    """
+
+    id: str
+    remote_id: str
+    name: str
+    state: ItemState
+    priority: int | None = None
+    media: str | None = None
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What the platform did with each priority; every id stands in one of these.
+
+    Args:
+        updated: Got their new rank.
+        unchanged: Had it already.
+        declined: Refused for good, id to reason: labeled meanwhile, skipped, gone.
+        failed: Not done, id to reason; another try may help.
+        not_sent: Never reached, because the push ended early.
+        taken_back: Earlier boosts that were removed.
+    """
+
+    updated: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    declined: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    not_sent: tuple[str, ...] = ()
+    taken_back: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left that another push could still do."""
+        return not self.failed and not self.not_sent
+
+    def counts(self) -> dict[str, int]:
+        """Number of items under each heading."""
+        return {
+            "updated": len(self.updated),
+            "unchanged": len(self.unchanged),
+            "declined": len(self.declined),
+            "failed": len(self.failed),
+            "not_sent": len(self.not_sent),
+            "taken_back": len(self.taken_back),
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts().items() if count) or "nothing to do"
+
+
+class Platform(Protocol):
+    """An annotation platform's project.
+
+    A platform of your own has these four members; nothing is inherited.
+    """
+
+    @property
+    def key(self) -> str:
+        """Which project this is: the same in every process, different for every project, without secrets."""
+        ...
+
+    @property
+    def home(self) -> Path | None:
+        """The project's own folder on this machine, where its journal is kept; None for a remote project."""
+        ...
+
+    def list_items(self) -> Iterable[Item]:
+        """Every item of the project once, in the platform's order.
+
+        Raises:
+            PlatformError: The platform did not give a complete list.
+        """
+        ...
+
+    def push(self, ranks: Mapping[str, int], resets: Collection[str] = ()) -> PushReport:
+        """Set the rank of items in the labeling queue, 0 first, and take the rank of others back.
+
+        Only differences are sent, so the same call again finishes what an earlier one began. What happened to each item
+        is in the report; an item that cannot be ranked is declined, and the others are done all the same.
+
+        Args:
+            ranks: Item id to rank.
+            resets: Items whose rank is to be removed.
+
+        Raises:
+            PlatformError: Nothing could be done.
+        """
+        ...

@@ -1,0 +1,84 @@
+"""Between a folder's files and a project's items: ids, states, ranks and labels; no file is touched here.
+
+A rank is stored as it is: 0 is labeled first, and an item without a rank comes after all that have one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ..base import Item, ItemState
+from .wire import Row
+
+_STATES = {state.value: state for state in ItemState}
+
+
+def to_item(row: Row, root: str) -> Item:
+    """A stored row as an item; `root` is the folder of the images, ending in a separator."""
+    return Item(row.id, str(row.position), row.id, _STATES[row.state], row.priority, root + row.id)
+
+
+def to_label_text(item_id: str, label: Any) -> str:
+    """A label as JSON.
+
+    Raises:
+        ValueError: The label is None, or nothing that JSON can hold.
+    """
+    if label is None:
+        raise ValueError(f"the label of {item_id!r} is None; use skip() to pass an item over, reopen() to take a label back")
+    try:
+        return json.dumps(label, allow_nan=False, ensure_ascii=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the label of {item_id!r} is {label!r}, which JSON cannot hold ({error}); use text, numbers, lists and dicts"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not plain")
+
+
+def to_ids(images: Iterable[str | os.PathLike[str]], root: Path) -> list[str]:
+    """Item ids of image paths: relative to the images' folder, with forward slashes.
+
+    Raises:
+        ValueError: A path leaves the folder, is doubled, or is no text that can be stored.
+    """
+    prefix = f"{root.as_posix().rstrip('/')}/"
+    ids = []
+    for image in images:
+        text = os.fspath(image)
+        if isinstance(text, bytes):
+            raise ValueError(f"image {text!r} is bytes; give file names as text")
+        if os.sep != "/":
+            text = text.replace(os.sep, "/")
+        item_id = text.removeprefix(prefix)
+        if item_id.startswith("./"):
+            item_id = item_id[2:]
+        _check_id(item_id, text, root)
+        ids.append(item_id)
+    if len(set(ids)) != len(ids):
+        seen: set[str] = set()
+        doubled = next(item_id for item_id in ids if item_id in seen or seen.add(item_id))  # type: ignore[func-returns-value]
+        raise ValueError(f"image {doubled!r} is given {ids.count(doubled)} times; give each image once")
+    return ids
+
+
+def _check_id(item_id: str, text: str, root: Path) -> None:
+    if "\0" in item_id or not item_id:
+        raise ValueError(f"image {text!r} is no file name")
+    if item_id.startswith("/") or ".." in item_id and ".." in PurePosixPath(item_id).parts:
+        raise ValueError(f"image {text!r} is not below '{root}'; pass images=<the folder that holds all images>")
+    if not item_id.isascii():
+        try:
+            item_id.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"image {item_id!r} has a name that is not valid unicode; rename the file") from None

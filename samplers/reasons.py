@@ -1,0 +1,28 @@
+"""Numbers in the words of a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .pool import Pool
+
+
+def score_reasons(pool: Pool, rows: npt.NDArray[np.int64]) -> list[str]:
+    """For each row its score and how it stands among the candidates: `score 0.97, 99th percentile`.
+
+    An item is at the p-th percentile when p percent of the candidates, rounded down, have a lower score. Time O(n log n).
+    """
+    assert pool.scores is not None
+    ranked = np.sort(pool.scores[pool.candidates])
+    values = pool.scores[rows]
+    percents = np.searchsorted(ranked, values, side="left") * 100 // max(1, len(ranked))
+    return [
+        f"{pool.score_name} {value:.3g}, {_ordinal(percent)} percentile"
+        for value, percent in zip(values.tolist(), percents.tolist())
+    ]
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

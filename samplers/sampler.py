@@ -1,0 +1,120 @@
+"""A sampler picks an ordered batch from a pool: the base checks, the method computes."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .pool import Pool
+from .selection import Selection
+
+
+class Picks(NamedTuple):
+    """Rows of a pool in the order they were picked; `note` says what is special about the batch."""
+
+    rows: npt.NDArray[np.int64]
+    gains: npt.NDArray[np.float64]
+    reasons: tuple[str, ...]
+    note: str = ""
+
+
+class Sampler(ABC):
+    """Base of all methods.
+
+    A method of your own sets `method`, says whether it needs scores or vectors, and picks rows in `pick`.
+    """
+
+    method: ClassVar[str]
+    """The method's name."""
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether the pool must have scores."""
+        return False
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the pool must have vectors."""
+        return False
+
+    def select(
+        self,
+        pool: Pool,
+        n_samples: int,
+        *,
+        seed: int | np.random.Generator = 0,
+        on_pick: Callable[[int], object] | None = None,
+    ) -> Selection:
+        """Pick `n_samples` candidates of the pool, best first.
+
+        Args:
+            pool: What there is to pick from.
+            n_samples: Number of picks, at least 1 and at most the number of candidates.
+            seed: Randomness of the methods that have any; the same seed gives the same batch.
+            on_pick: Called with the number of picks made since the last call, for a progress bar.
+
+        Raises:
+            ValueError: More picks than candidates, or a pool without the scores or vectors that the method needs.
+        """
+        wanted = checked_count(n_samples, "n_samples")
+        n_candidates = len(pool.candidates)
+        if wanted > n_candidates:
+            raise ValueError(f"n_samples is {wanted:,}, and {n_candidates:,} items can be picked; ask for no more than that")
+        if self.needs_scores and pool.scores is None:
+            raise ValueError(f"{self.method} ranks by a score, and the pool has none; pass a scorer")
+        if self.needs_vectors:
+            if pool.vectors is None:
+                raise ValueError(f"{self.method} compares embeddings, and the pool has none; pass embeddings")
+            check_vectors(pool)
+        picks = self.pick(pool, wanted, np.random.default_rng(seed), on_pick or _ignore)
+        ids = pool.item_ids
+        return Selection(
+            item_ids=tuple(ids[row] for row in picks.rows.tolist()),
+            gains=picks.gains,
+            reasons=picks.reasons,
+            method=self.method,
+            note=picks.note,
+        )
+
+    @abstractmethod
+    def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
+        """Pick rows of a pool that has passed the checks. Ties go to the lower row."""
+
+
+def checked_count(value: Any, name: str) -> int:
+    """`value` as a whole number of at least 1; booleans and fractions are refused."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if isinstance(value, bool) or count < 1:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
+    return count
+
+
+LARGEST_COORDINATE = 1e100
+"""Squares of larger coordinates would leave the range of float64."""
+
+
+def check_vectors(pool: Pool) -> None:
+    """Raise if a coordinate is NaN, infinite, or too large to be squared, naming the item."""
+    vectors = pool.vectors
+    assert vectors is not None
+    limit = min(LARGEST_COORDINATE, float(np.finfo(vectors.dtype).max))
+    step = max(1, (1 << 20) // vectors.shape[1])
+    for start in range(0, len(vectors), step):
+        good = np.abs(vectors[start : start + step]) <= limit  # false for NaN too
+        if not good.all():
+            row = start + int(np.flatnonzero(~good.all(axis=1))[0])
+            raise ValueError(
+                f"the embedding of {pool.item_ids[row]!r} holds NaN, infinity or a number beyond {LARGEST_COORDINATE:g}"
+            )
+
+
+def _ignore(_: int) -> None:
+    return None

@@ -1,0 +1,47 @@
+"""UNCERTAINTY: the highest scores first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .pool import Pool
+from .reasons import score_reasons
+from .sampler import Picks, Sampler
+
+
+@dataclass(frozen=True)
+class SamplerUncertainty(Sampler):
+    """Candidates by falling score; the gain of a pick is its score. Time O(n log n).
+
+    Examples:
+        >>> selection = SamplerUncertainty().select(Pool(("a", "b", "c"), scores=np.array([0.1, 0.9, 0.5])), 2)
+        >>> selection.item_ids, selection.reasons[0]
+        (('b', 'c'), 'score 0.9, 66th percentile')
+
+    References:
+        D. Lewis and W. Gale, 1994, arXiv:cmp-lg/9407020.
+    """
+
+    method: ClassVar[str] = "UNCERTAINTY"
+
+    @property
+    def needs_scores(self) -> bool:
+        """Always."""
+        return True
+
+    def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
+        """Sort by score."""
+        assert pool.scores is not None
+        rows = highest_first(pool.scores, pool.candidates)[:n_samples]
+        on_pick(n_samples)
+        return Picks(rows, pool.scores[rows], tuple(score_reasons(pool, rows)))
+
+
+def highest_first(values: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """`rows`, which are ascending, by falling value; ties keep the lower row first."""
+    return rows[np.argsort(-values[rows], kind="stable")]

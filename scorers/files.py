@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all, and arrays that are read without pickles."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` that takes its place when the block ends well, and is removed when not."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def save_arrays(path: str | os.PathLike[str], **arrays: npt.NDArray[Any]) -> None:
+    """Write named arrays to one `.npz` file, whole or not at all."""
+    with written_whole(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes an array for allow_pickle
+
+
+def load_arrays(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    """Read the named arrays of an `.npz` file; pickles are refused.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no `.npz` archive, lacks one of the names, or holds Python objects.
+    """
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{os.fspath(path)!r} is not a .npz file of plain arrays ({error})") from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError(f"{os.fspath(path)!r} holds one bare array; expected a .npz file with {', '.join(names)}")
+    with archive:
+        missing = [name for name in names if name not in archive.files]
+        if missing:
+            raise ValueError(
+                f"{os.fspath(path)!r} has no array {missing[0]!r}; it has {', '.join(archive.files) or 'none'}, "
+                f"expected {', '.join(names)}"
+            )
+        try:
+            return {name: archive[name] for name in names}
+        except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+            raise ValueError(f"{os.fspath(path)!r} is damaged or holds Python objects ({error})") from error

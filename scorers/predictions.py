@@ -1,0 +1,374 @@
+"""Predictions of a model as flat arrays keyed by item ids, checked once at birth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import (
+    FloatArray,
+    as_floats,
+    as_numbers,
+    check_finite,
+    check_length,
+    check_probability_rows,
+    checked_item_ids,
+    read_only,
+    softmax,
+)
+from .formats import coco
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationPredictions:
+    """One class distribution for each item.
+
+    Args:
+        item_ids: n unique item ids, in the order of the rows.
+        probabilities: `(n, c)` floats of any precision, each row summing to 1 within 0.004 (room for half precision), or
+            `(n, 1)`: the probability of the positive class of two. Not copied.
+
+    Raises:
+        ValueError: Ids doubled or missing, another shape, values that are not probabilities. The message names the item.
+
+    Examples:
+        >>> predictions = ClassificationPredictions(["a.png", "b.png"], [[0.9, 0.1], [0.5, 0.5]])
+        >>> len(predictions), predictions.n_classes
+        (2, 2)
+        >>> ClassificationPredictions(["a.png"], [[2.5, -1.0]])
+        Traceback (most recent call last):
+        ValueError: probabilities of 'a.png' is [2.5, -1]; probabilities lie between 0 and 1: if these are logits, use from_logits
+    """
+
+    item_ids: tuple[str, ...]
+    probabilities: FloatArray
+
+    def __post_init__(self) -> None:
+        ids = checked_item_ids(self.item_ids)
+        probabilities = as_floats(self.probabilities, "probabilities", "(n, c)")
+        _check_has_columns(probabilities, "probabilities")
+        check_length(len(probabilities), len(ids), "probabilities", "item ids")
+        check_probability_rows(probabilities, "probabilities", partial(_item_name, ids))
+        object.__setattr__(self, "item_ids", ids)
+        object.__setattr__(self, "probabilities", probabilities)
+
+    @classmethod
+    def from_logits(cls, item_ids: Sequence[str], logits: npt.ArrayLike) -> ClassificationPredictions:
+        """Predictions from the values before the softmax.
+
+        Args:
+            item_ids: n unique item ids.
+            logits: `(n, c)` finite floats, or `(n, 1)` logits of the positive class of two.
+
+        Raises:
+            ValueError: As for the class, and for logits that are not finite.
+
+        Examples:
+            >>> ClassificationPredictions.from_logits(["a.png"], [[0.0, 0.0]]).probabilities.tolist()
+            [[0.5, 0.5]]
+        """
+        ids = checked_item_ids(item_ids)
+        values = as_floats(logits, "logits", "(n, c)")
+        _check_has_columns(values, "logits")
+        check_length(len(values), len(ids), "logits", "item ids")
+        check_finite(values, "logits", partial(_item_name, ids))
+        return cls(item_ids=ids, probabilities=softmax(values))
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes c; 2 where one column stands for both."""
+        return max(2, int(self.probabilities.shape[1]))
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def __getitem__(self, rows: slice) -> ClassificationPredictions:
+        return ClassificationPredictions(self.item_ids[rows], self.probabilities[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionPredictions:
+    """The boxes that a detector found in each item, as flat arrays.
+
+    A detector that gives one score and one label for each box leaves `class_probabilities` out and is scored as a two-way
+    choice, that label or not. Nothing is made up.
+
+    Args:
+        item_ids: n unique item ids.
+        boxes: `(m, 4)` corners x0, y0, x1, y1 as fractions of the image's width and height, in `[0, 1]`.
+        scores: `(m,)` confidence that the box holds an object of its label, in `[0, 1]`.
+        labels: `(m,)` class indices, 0 or more.
+        offsets: `(n + 1,)`, the boxes of item i are rows `offsets[i]:offsets[i + 1]`.
+        class_probabilities: `(m, c)` class distribution of each box, rows summing to 1 within 0.004 and with the background
+            class where the softmax had one; `(m, 1)` is the probability of the positive class of two.
+        class_names: A name for each label.
+
+    Raises:
+        ValueError: Ids doubled, shapes that do not fit, numbers out of range. The message names the item.
+
+    Examples:
+        >>> predictions = DetectionPredictions(
+        ...     item_ids=["a.jpg", "empty.jpg"],
+        ...     boxes=[[0.1, 0.1, 0.4, 0.5], [0.2, 0.2, 0.9, 0.9]],
+        ...     scores=[0.9, 0.4],
+        ...     labels=[0, 2],
+        ...     offsets=[0, 2, 2],
+        ... )
+        >>> len(predictions), predictions.n_boxes
+        (2, 2)
+    """
+
+    item_ids: tuple[str, ...]
+    boxes: FloatArray
+    scores: FloatArray
+    labels: IntArray
+    offsets: IntArray
+    class_probabilities: FloatArray | None = None
+    class_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        ids = checked_item_ids(self.item_ids)
+        boxes = _boxes_array(self.boxes)
+        n_boxes = len(boxes)
+        offsets = _checked_offsets(self.offsets, len(ids), n_boxes)
+        box_name = partial(_box_name, ids, offsets)
+        _check_boxes(boxes, box_name)
+        scores = as_floats(self.scores, "scores", "(m,)")
+        check_length(len(scores), n_boxes, "scores", "boxes")
+        _check_unit_interval(scores, "the score", box_name)
+        labels = _as_integers(self.labels, "labels", "(m,)")
+        check_length(len(labels), n_boxes, "labels", "boxes")
+        names = None if self.class_names is None else tuple(str(name) for name in self.class_names)
+        probabilities = None
+        if self.class_probabilities is not None:
+            probabilities = as_floats(self.class_probabilities, "class_probabilities", "(m, c)")
+            check_length(len(probabilities), n_boxes, "class_probabilities", "boxes")
+            _check_has_columns(probabilities, "class_probabilities")
+            if n_boxes:
+                check_probability_rows(probabilities, "class_probabilities", box_name)
+        _check_labels(labels, names, probabilities, box_name)
+        for field, value in {
+            "item_ids": ids,
+            "boxes": boxes,
+            "scores": scores,
+            "labels": labels,
+            "offsets": offsets,
+            "class_probabilities": probabilities,
+            "class_names": names,
+        }.items():
+            object.__setattr__(self, field, value)
+
+    @classmethod
+    def from_logits(
+        cls,
+        item_ids: Sequence[str],
+        boxes: npt.ArrayLike,
+        logits: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        *,
+        background: int | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> DetectionPredictions:
+        """Predictions from the class head's values before the softmax.
+
+        The label is the class of the largest probability, background left aside, and the score is that probability.
+        A head of independent sigmoids has no distribution over the classes: give its largest value as `scores`, its
+        class as `labels`, and no class probabilities.
+
+        Args:
+            item_ids: n unique item ids.
+            boxes: `(m, 4)` relative corners.
+            logits: `(m, c)` finite floats, the background class included where the model has one.
+            offsets: `(n + 1,)` row offsets.
+            background: Column of the background class, -1 for the last; None where there is none.
+            class_names: A name for each column, the background's too.
+
+        Raises:
+            ValueError: As for the class, and for logits that are not finite.
+
+        Examples:
+            >>> predictions = DetectionPredictions.from_logits(
+            ...     ["a.jpg"], [[0.1, 0.1, 0.4, 0.5]], [[0.0, 0.0, 2.0]], [0, 1], background=-1
+            ... )
+            >>> predictions.labels.tolist(), predictions.scores.round(3).tolist()
+            ([0], [0.107])
+        """
+        ids = checked_item_ids(item_ids)
+        values = as_floats(logits, "logits", "(m, c)")
+        n_classes = values.shape[1]
+        if n_classes < 2:
+            raise ValueError(f"logits has shape {values.shape}; expected at least two columns, one for each class")
+        if background is not None and not -n_classes <= background < n_classes:
+            raise ValueError(f"background is column {background} of {n_classes}; expected -1 for the last, or None")
+        check_finite(values, "logits", partial(_box_name, ids, _checked_offsets(offsets, len(ids), len(values))))
+        probabilities = softmax(values)
+        objects = probabilities
+        if background is not None:
+            objects = probabilities.copy()
+            objects[:, background] = -1
+        labels = objects.argmax(axis=1)
+        return cls(
+            item_ids=ids,
+            boxes=_boxes_array(boxes),
+            scores=np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0],
+            labels=labels,
+            offsets=np.asarray(offsets),
+            class_probabilities=probabilities,
+            class_names=None if class_names is None else tuple(class_names),
+        )
+
+    @classmethod
+    def from_coco_results(
+        cls,
+        path: str | os.PathLike[str] | Iterable[Mapping[str, Any]],
+        *,
+        images: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    ) -> DetectionPredictions:
+        """Predictions from a COCO results file: a list of `{image_id, category_id, bbox, score}` in pixels.
+
+        Item ids are the images' file names, in the order of `images`; an image without results has no boxes. Boxes are
+        clipped to their image. Labels are positions in the `categories` of `images`, or the category ids where there are
+        none.
+
+        Args:
+            path: The results' JSON file, or the list itself.
+            images: What names the images and gives their sizes: a COCO annotation file, its content, or a list of
+                `{id, file_name, width, height}`.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: Not JSON, a field is missing, an image or category is unknown, a box lies outside its image.
+
+        Examples:
+            >>> predictions = DetectionPredictions.from_coco_results(
+            ...     [{"image_id": 7, "category_id": 3, "bbox": [10, 10, 20, 40], "score": 0.5}],
+            ...     images=[{"id": 7, "file_name": "a.jpg", "width": 100, "height": 100}],
+            ... )
+            >>> predictions.item_ids, predictions.boxes.tolist(), predictions.labels.tolist()
+            (('a.jpg',), [[0.1, 0.1, 0.3, 0.5]], [3])
+        """
+        return cls(**coco.read_results(path, images)._asdict())
+
+    @property
+    def n_boxes(self) -> int:
+        """Number of boxes m in all items."""
+        return len(self.boxes)
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def __getitem__(self, rows: slice) -> DetectionPredictions:
+        start, stop, step = rows.indices(len(self))
+        if step != 1 or start >= stop:
+            raise ValueError(f"{rows} of {len(self):,} items; expected one or more items in a row, step 1")
+        boxes = slice(int(self.offsets[start]), int(self.offsets[stop]))
+        probabilities = self.class_probabilities
+        return replace(
+            self,
+            item_ids=self.item_ids[start:stop],
+            boxes=self.boxes[boxes],
+            scores=self.scores[boxes],
+            labels=self.labels[boxes],
+            offsets=self.offsets[start : stop + 1] - self.offsets[start],
+            class_probabilities=None if probabilities is None else probabilities[boxes],
+        )
+
+
+def _item_name(ids: tuple[str, ...], row: int) -> str:
+    return repr(ids[row])
+
+
+def _box_name(ids: tuple[str, ...], offsets: IntArray, row: int) -> str:
+    item = int(np.searchsorted(offsets, row, side="right")) - 1
+    return f"box {row - int(offsets[item])} of {ids[item]!r}"
+
+
+def _check_has_columns(values: FloatArray, name: str) -> None:
+    if values.shape[1] == 0:
+        raise ValueError(f"{name} has shape {values.shape}; expected at least one column")
+
+
+def _boxes_array(boxes: npt.ArrayLike) -> FloatArray:
+    array = np.asarray(boxes)
+    if array.size == 0:  # np.asarray([]) is (0,): no boxes at all
+        array = np.empty((0, 4))
+    array = as_floats(array, "boxes", "(m, 4)")
+    if array.shape[1] != 4:
+        raise ValueError(f"boxes has shape {array.shape}; expected (m, 4): x0, y0, x1, y1")
+    return array
+
+
+def _as_integers(values: npt.ArrayLike, name: str, shape: str) -> IntArray:
+    array = as_numbers(values, name, shape)
+    if array.dtype.kind == "f":
+        if array.size and not (np.isfinite(array).all() and (array == np.floor(array)).all()):
+            raise ValueError(f"{name} holds fractions; expected whole numbers of shape {shape}")
+    elif array.dtype.kind == "b":
+        raise ValueError(f"{name} holds booleans; expected whole numbers of shape {shape}")
+    return read_only(array.astype(np.int64))
+
+
+def _checked_offsets(offsets: npt.ArrayLike, n_items: int, n_boxes: int) -> IntArray:
+    array = _as_integers(offsets, "offsets", "(n + 1,)")
+    if len(array) != n_items + 1:
+        raise ValueError(f"offsets has {len(array):,} values for {n_items:,} item ids; expected one more than items")
+    if array[0] != 0 or array[-1] != n_boxes:
+        raise ValueError(f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to the number of boxes, {n_boxes}")
+    if (np.diff(array) < 0).any():
+        row = int(np.flatnonzero(np.diff(array) < 0)[0])
+        raise ValueError(f"offsets falls from {array[row]} to {array[row + 1]} at item {row}; expected rising numbers")
+    return array
+
+
+def _check_boxes(boxes: FloatArray, box_name: partial[str]) -> None:
+    if not len(boxes):
+        return
+    good = ((boxes >= 0) & (boxes <= 1)).all(axis=1)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise ValueError(
+            f"{box_name(row)} is {boxes[row].tolist()}; expected corners x0, y0, x1, y1 as fractions of width and height "
+            "in [0, 1]: divide pixels by the image's size, and clip"
+        )
+    ordered = (boxes[:, :2] <= boxes[:, 2:]).all(axis=1)
+    if not ordered.all():
+        row = int(np.flatnonzero(~ordered)[0])
+        raise ValueError(
+            f"{box_name(row)} is {boxes[row].tolist()}; expected x0 <= x1 and y0 <= y1: corners, not width and height"
+        )
+
+
+def _check_unit_interval(values: FloatArray, name: str, row_name: partial[str]) -> None:
+    good = (values >= 0) & (values <= 1)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise ValueError(f"{name} of {row_name(row)} is {values[row]}; expected a number in [0, 1]")
+
+
+def _check_labels(
+    labels: IntArray, names: tuple[str, ...] | None, probabilities: FloatArray | None, box_name: partial[str]
+) -> None:
+    n_classes, source = None, ""
+    if names is not None:
+        n_classes, source = len(names), "class_names"
+    if probabilities is not None and probabilities.shape[1] > 1:
+        n_columns = probabilities.shape[1]
+        if n_classes is not None and n_classes > n_columns:
+            raise ValueError(f"class_names has {n_classes} names for {n_columns} columns of class_probabilities")
+        if n_classes is None:
+            n_classes, source = n_columns, "class_probabilities"
+    wrong = labels < 0
+    if n_classes is not None:
+        wrong = wrong | (labels >= n_classes)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        span = "0 or more" if n_classes is None else f"0 to {n_classes - 1}, by {source}"
+        raise ValueError(f"the label of {box_name(row)} is {labels[row]}; expected {span}")

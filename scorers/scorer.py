@@ -1,0 +1,100 @@
+"""A scorer turns predictions into scores, item by item."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .scores import Scores
+
+
+class Predictions(Protocol):
+    """What a scorer needs of a predictions value: its items."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The n unique item ids."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+P = TypeVar("P", bound=Predictions)
+
+
+class Scorer(ABC, Generic[P]):
+    """Base of all scorers: reads predictions once, whole or in chunks, and gives `Scores`.
+
+    A scorer of your own names the predictions it takes and scores one chunk; each item is scored alone, so that chunks
+    change no number.
+
+    Args:
+        predictions: One predictions value, or an iterable of them where a pool is too large for memory. An iterable is
+            read once, at the first call of `scores`.
+
+    Examples:
+        >>> from scorers import ClassificationPredictions
+        >>> class ScorerRareClass(Scorer[ClassificationPredictions]):
+        ...     takes = ClassificationPredictions
+        ...     def score_chunk(self, predictions):
+        ...         return {"rare_class": predictions.probabilities[:, 0]}
+        >>> ScorerRareClass(ClassificationPredictions(["a.png"], [[0.75, 0.25]])).scores().column().tolist()
+        [0.75]
+    """
+
+    takes: ClassVar[type]
+    """The type of predictions this scorer takes."""
+
+    default: ClassVar[str | None] = None
+    """The column to use where none is asked for."""
+
+    def __init__(self, predictions: P | Iterable[P]) -> None:
+        self._predictions = predictions
+
+    @abstractmethod
+    def score_chunk(self, predictions: P) -> Mapping[str, npt.NDArray[np.float64]]:
+        """Score n items: name to `(n,)` values, higher means sooner, no item looked at beside another."""
+
+    def finish(self) -> None:
+        """Called once after the last chunk, to say what was counted on the way."""
+
+    def scores(self) -> Scores:
+        """All scores of all items.
+
+        Raises:
+            ValueError: There are no predictions, or they are of another kind, or an item comes twice.
+        """
+        return self._scores
+
+    @cached_property
+    def _scores(self) -> Scores:
+        ids: list[str] = []
+        parts: list[Mapping[str, npt.NDArray[np.float64]]] = []
+        for number, chunk in enumerate(self._chunks()):
+            if not isinstance(chunk, self.takes):
+                raise ValueError(
+                    f"chunk {number} of the predictions is {type(chunk).__name__}; "
+                    f"{type(self).__name__} takes {self.takes.__name__}"
+                )
+            ids.extend(chunk.item_ids)
+            parts.append(self.score_chunk(chunk))
+        if not parts:
+            raise ValueError("there are no predictions: the iterable was empty, or had been read before")
+        self.finish()
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Scores(tuple(ids), columns, default=self.default)
+
+    def _chunks(self) -> Iterable[P]:
+        if isinstance(self._predictions, self.takes):
+            return (self._predictions,)  # type: ignore[return-value]  # takes is P, which Python cannot say
+        if not isinstance(self._predictions, Iterable):
+            raise ValueError(
+                f"predictions is {type(self._predictions).__name__}; {type(self).__name__} takes {self.takes.__name__} "
+                "or an iterable of them"
+            )
+        return self._predictions
