@@ -90,7 +90,10 @@ class Database:
         is_frozen = not for_writing and not os.access(self.path.parent, os.W_OK)
         query = "mode=ro&immutable=1" if is_frozen else f"mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?{query}", uri=True, timeout=_WAIT_FOR_OTHER_PROCESS_S, isolation_level=None
+            f"{self.path.absolute().as_uri()}?{query}",
+            uri=True,
+            timeout=_WAIT_FOR_OTHER_PROCESS_S,
+            isolation_level=None,
         )
         try:
             if not is_frozen:

@@ -74,7 +74,9 @@ class NearestCenters:
         # norms adds less than 8 more of these units. Four times that is allowed for.
         self._tolerance = 4 * (n_dimensions + 8) * 2.0**-24
         self._floor = n_dimensions * 1e-40  # products of denormal numbers
-        largest = max(float(np.abs(vectors.max(axis=0) - self.mean).max()), float(np.abs(vectors.min(axis=0) - self.mean).max()))
+        largest = max(
+            float(np.abs(vectors.max(axis=0) - self.mean).max()), float(np.abs(vectors.min(axis=0) - self.mean).max())
+        )
         self._scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
         self._screen = np.empty((n, n_dimensions), dtype=np.float32)
         self._norms = np.empty(n)
@@ -118,7 +120,7 @@ class NearestCenters:
     def _lower_bounds(self, start: int, stop: int, centers: Rows) -> Distances:
         """`(stop - start, c)` numbers that no squared distance of the pair is below."""
         products = self._screen[start:stop] @ self._screen[centers].T
-        bounds = np.multiply(products, -2.0, dtype=np.float64)
+        bounds: Distances = np.multiply(products, -2.0, dtype=np.float64)
         bounds += (self._norms[start:stop] * (1 - self._tolerance))[:, None]
         bounds += self._norms[centers] * (1 - self._tolerance) - self._floor
         bounds /= self._scale**2

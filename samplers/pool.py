@@ -62,6 +62,7 @@ class Pool:
     @property
     def labeled(self) -> npt.NDArray[np.int64]:
         """Rows of the labeled items, ascending."""
+        assert self.is_labeled is not None  # since __post_init__
         return np.flatnonzero(self.is_labeled)
 
     @property

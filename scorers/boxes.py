@@ -27,7 +27,9 @@ def iou(boxes_a: FloatArray, boxes_b: FloatArray) -> npt.NDArray[np.float64]:
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     intersection = np.prod(np.maximum(sides, 0.0), axis=1)
     union = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1) - intersection
-    return np.divide(intersection, union, out=np.zeros(len(a)), where=union > 0)
+    result = np.zeros(len(a))
+    np.divide(intersection, union, out=result, where=union > 0)
+    return result
 
 
 def kept_by_nms(

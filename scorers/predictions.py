@@ -45,7 +45,7 @@ class ClassificationPredictions:
         (2, 2)
         >>> ClassificationPredictions(["a.png"], [[2.5, -1.0]])
         Traceback (most recent call last):
-        ValueError: probabilities of 'a.png' is [2.5, -1]; probabilities lie between 0 and 1: if these are logits, use from_logits
+        ValueError: probabilities of 'a.png' is [2.5, -1]; probabilities lie in [0, 1]: if these are logits, use from_logits
     """
 
     item_ids: tuple[str, ...]

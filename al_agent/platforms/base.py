@@ -82,7 +82,10 @@ class PushReport:
         }
 
     def __str__(self) -> str:
-        return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts().items() if count) or "nothing to do"
+        return (
+            ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts().items() if count)
+            or "nothing to do"
+        )
 
 
 class Platform(Protocol):

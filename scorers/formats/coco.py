@@ -55,9 +55,7 @@ def read_results(
     corners = np.empty((len(rows), 4))
     scores = np.empty(len(rows))
     for number, row in enumerate(rows):
-        image_id, category_id, bbox, score = _fields(
-            row, ("image_id", "category_id", "bbox", "score"), f"result {number}"
-        )
+        image_id, category_id, bbox, score = _fields(row, ("image_id", "category_id", "bbox", "score"), f"result {number}")
         if image_id not in row_of_image:
             raise ValueError(f"result {number} is of image {image_id!r}, which is not among the {len(image_rows):,} images")
         if categories and category_id not in label_of_category:

@@ -122,7 +122,7 @@ class PlatformLocal:
             PlatformError: The file cannot be written; nothing was changed.
         """
         for item_id, rank in ranks.items():
-            if isinstance(rank, bool) or not isinstance(rank, int) or rank < 0:
+            if type(rank) is not int or rank < 0:
                 raise ValueError(f"the rank of {item_id!r} is {rank!r}; expected a whole number of 0 or more")
         with self._database.writing() as connection:
             asked = wire.ask(connection, ranks.items())
@@ -160,7 +160,9 @@ class PlatformLocal:
         Raises:
             ValueError: An item is not in the project, or a label cannot be stored. Nothing is changed then.
         """
-        self._change({item_id: mapping.to_label_text(item_id, label) for item_id, label in labels.items()}, ItemState.LABELED)
+        self._change(
+            {item_id: mapping.to_label_text(item_id, label) for item_id, label in labels.items()}, ItemState.LABELED
+        )
 
     def skip(self, item_ids: Iterable[str]) -> None:
         """Pass items over: they are neither labeled nor picked any more. Raises ValueError for an unknown item."""

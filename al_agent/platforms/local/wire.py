@@ -49,7 +49,13 @@ class Asked(NamedTuple):
 def database(path: Path) -> Database:
     """The project file at `path`."""
     return Database(
-        path, kind="project", application_id=0x414C5031, version=1, schema=_SCHEMA, damaged=NotFound, unavailable=Unavailable
+        path,
+        kind="project",
+        application_id=0x414C5031,
+        version=1,
+        schema=_SCHEMA,
+        damaged=NotFound,
+        unavailable=Unavailable,
     )
 
 
@@ -101,7 +107,9 @@ def ask(connection: sqlite3.Connection, ids_and_ranks: Iterable[tuple[str, int |
 
 def write_priorities(connection: sqlite3.Connection, ids_and_ranks: Iterable[tuple[str, int | None]]) -> None:
     """Set the rank of items; None removes it."""
-    connection.executemany("UPDATE items SET priority = ? WHERE id = ?", ((rank, item_id) for item_id, rank in ids_and_ranks))
+    connection.executemany(
+        "UPDATE items SET priority = ? WHERE id = ?", ((rank, item_id) for item_id, rank in ids_and_ranks)
+    )
 
 
 def write_states(connection: sqlite3.Connection, changes: Iterable[tuple[str, str, str | None]]) -> None:

@@ -1,0 +1,85 @@
+"""Active learning for teams that label images: what should people label next, and is it still worth labeling more?
+
+Everything a user needs is imported from here. Importing does no work: no network, no files, no torch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+
+
+def _check_not_hidden(name: str) -> None:
+    """Raise if a file of the user's has the name of one of our packages and would be imported in its place."""
+    ours = pathlib.Path(__file__).parent.parent / name / "__init__.py"
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # a module of that name is imported and does not say from where
+        spec = None
+    origin = spec.origin if spec is not None else None
+    if origin is None or pathlib.Path(origin).resolve() != ours.resolve():
+        raise ImportError(
+            f"{origin or name!r} hides the package '{name}' that al-agent needs from '{ours.parent}'; rename your "
+            f"'{name}', or start Python in another folder"
+        )
+
+
+for _name in ("scorers", "samplers"):
+    _check_not_hidden(_name)
+
+from samplers import Selection  # noqa: E402
+from scorers import (  # noqa: E402
+    ClassificationPredictions,
+    DetectionPredictions,
+    Scorer,
+    ScorerClassification,
+    ScorerObjectDetection,
+    Scores,
+)
+
+from .agent import ActiveLearningAgent  # noqa: E402
+from .config import SamplerConfig, SamplingMethod  # noqa: E402
+from .embedding import Embeddings  # noqa: E402
+from .errors import (  # noqa: E402
+    AgentError,
+    AuthenticationFailed,
+    JournalError,
+    NoRoundYet,
+    NotFound,
+    PlatformError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from .journal import Round  # noqa: E402
+from .platforms.base import Item, ItemState, Platform, PushReport  # noqa: E402
+from .platforms.local import PlatformLocal  # noqa: E402
+
+__all__ = [
+    "ActiveLearningAgent",
+    "AgentError",
+    "AuthenticationFailed",
+    "ClassificationPredictions",
+    "DetectionPredictions",
+    "Embeddings",
+    "Item",
+    "ItemState",
+    "JournalError",
+    "NoRoundYet",
+    "NotFound",
+    "Platform",
+    "PlatformError",
+    "PlatformLocal",
+    "PushReport",
+    "RateLimited",
+    "Rejected",
+    "Round",
+    "SamplerConfig",
+    "SamplingMethod",
+    "Scorer",
+    "ScorerClassification",
+    "ScorerObjectDetection",
+    "Scores",
+    "Selection",
+    "Unavailable",
+]

@@ -1,0 +1,326 @@
+"""The agent of a project: its sets of items, the next batch, and the way of that batch to the platform."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from samplers import Selection
+from scorers import Scorer, Scores
+
+from . import export, priorities
+from .config import SamplerConfig
+from .embedding import Embeddings
+from .errors import NoRoundYet, PlatformError
+from .join import make_pool
+from .journal import Journal, Round, default_path, now
+from .listing import Listing
+from .platforms.base import Item, ItemState, Platform, PushReport
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is different on the platform since the agent looked before.
+
+    Args:
+        appeared: New items, in platform order.
+        vanished: Items that are gone.
+        labeled: Items that have a label now and had none.
+    """
+
+    appeared: tuple[str, ...]
+    vanished: tuple[str, ...]
+    labeled: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.labeled):,} labeled, {len(self.appeared):,} appeared, {len(self.vanished):,} vanished"
+
+
+class ActiveLearningAgent:
+    """Keeps the sets of a project, picks the next batch, and puts it at the head of the labeling queue.
+
+    The sets are tuples of item ids, listed once and then free to read; `refresh` and `query` list the platform again.
+
+    Args:
+        platform: The annotation platform's project.
+        embeddings: A vector for each item, for the methods that compare images.
+        journal: File of the record of rounds; None keeps it in the project's folder, or for a remote project in
+            `~/.al-agent/rounds` (or below `AL_AGENT_HOME`).
+
+    Examples:
+        >>> import tempfile
+        >>> from al_agent import ClassificationPredictions, PlatformLocal, SamplerConfig, ScorerClassification
+        >>> platform = PlatformLocal.create(tempfile.mkdtemp(), images=["a.png", "b.png", "c.png"])
+        >>> agent = ActiveLearningAgent(platform)
+        >>> predictions = ClassificationPredictions(agent.query_set, [[0.9, 0.1], [0.5, 0.5], [0.7, 0.3]])
+        >>> batch = agent.query(SamplerConfig(n_samples=2, method="UNCERTAINTY"), ScorerClassification(predictions))
+        >>> batch.item_ids, batch.reasons[0]
+        (('b.png', 'c.png'), 'uncertainty_margin 1, 66th percentile')
+        >>> [item.id for item in platform.next_items(3)]
+        ['b.png', 'c.png', 'a.png']
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        embeddings: Embeddings | None = None,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if embeddings is not None and not isinstance(embeddings, Embeddings):
+            raise ValueError(f"embeddings is {type(embeddings).__name__}; expected Embeddings(item_ids, vectors)")
+        self._platform = platform
+        self._embeddings = embeddings
+        self._journal = Journal(default_path(platform) if journal is None else journal, project=platform.key)
+        self._cached_listing: Listing | None = None
+        self._cached_round: Round | None = None
+
+    @property
+    def platform(self) -> Platform:
+        """The platform's project."""
+        return self._platform
+
+    @property
+    def query_set(self) -> tuple[str, ...]:
+        """Every item asked about, in platform order: labeled, unlabeled, skipped and locked."""
+        return self._listing.item_ids
+
+    @property
+    def labeled_set(self) -> tuple[str, ...]:
+        """The items that the platform says are labeled, in platform order."""
+        return self._listing.labeled
+
+    @property
+    def unlabeled_set(self) -> tuple[str, ...]:
+        """The items that can still be labeled, in platform order; skipped and locked ones are in neither set."""
+        return self._listing.unlabeled
+
+    @property
+    def added_set(self) -> tuple[str, ...]:
+        """The last round's picks, best first, pushed or not; a new agent of the project knows them too.
+
+        Raises:
+            NoRoundYet: There was no round.
+        """
+        return self._last_round.selection.item_ids
+
+    @property
+    def history(self) -> tuple[Round, ...]:
+        """All rounds of the project, oldest first, read from the journal."""
+        return self._journal.rounds()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of items in each state: unlabeled, labeled, skipped, locked."""
+        return self._listing.counts()
+
+    def items(self, item_ids: Iterable[str]) -> tuple[Item, ...]:
+        """The platform's items of these ids, in this order. Lists the platform: time O(n).
+
+        Raises:
+            ValueError: An item is not in the project.
+        """
+        wanted = tuple(item_ids)
+        needed = set(wanted)
+        found = {item.id: item for item in self._platform.list_items() if item.id in needed}
+        missing = [item_id for item_id in wanted if item_id not in found]
+        if missing:
+            raise ValueError(f"{len(missing):,} items are not in the project, the first is {missing[0]!r}")
+        return tuple(found[item_id] for item_id in wanted)
+
+    def refresh(self) -> Changes:
+        """List the platform again, and say what has changed since the last time.
+
+        Raises:
+            PlatformError: The platform did not give a complete list; the sets stay as they were.
+        """
+        before = self._cached_listing
+        after = Listing(self._platform.list_items())
+        self._cached_listing = after
+        self._cached_round = None
+        if before is None:
+            return Changes((), (), ())
+        states_before = dict(zip(before.item_ids, before.states))
+        return Changes(
+            appeared=tuple(item_id for item_id in after.item_ids if item_id not in before),
+            vanished=tuple(item_id for item_id in before.item_ids if item_id not in after),
+            labeled=tuple(i for i in after.labeled if states_before.get(i) is not ItemState.LABELED),
+        )
+
+    def query(
+        self,
+        config: SamplerConfig,
+        scorer: Scorer[Any] | Scores | None = None,
+        *,
+        push: bool = True,
+        on_pick: Callable[[int], object] | None = None,
+    ) -> Selection:
+        """Pick the next batch, note it as a round, and push it to the platform.
+
+        The platform is listed first, so nobody is asked for a label that is there already. Items that appeared since the
+        agent looked before, and are not covered by scores or embeddings, wait for the next round; items that vanished are
+        left out. Both are warned of and noted in the round.
+
+        Args:
+            config: What to pick.
+            scorer: A scorer, or its scores, for the methods that use a score. It covers the query set or the unlabeled set,
+                in any order.
+            push: False is the dry run: the round is noted and nothing is sent. `push()` sends it later.
+            on_pick: Called with the number of picks made since the last call, for a progress bar.
+
+        Returns:
+            The batch, best first.
+
+        Raises:
+            ValueError: More items than can be labeled, scores or embeddings that are missing or of unknown items, an unknown
+                score name. Nothing is changed then.
+            JournalError: The round cannot be noted. Nothing is changed then.
+            PlatformError: The platform cannot be listed, and nothing is changed; or the push failed, and the round is kept:
+                `push()` resumes it.
+        """
+        if not isinstance(config, SamplerConfig):
+            raise ValueError(f"config is {type(config).__name__}; expected a SamplerConfig")
+        sampler = config.sampler()
+        scores = _scores(scorer) if sampler.needs_scores else None
+        if sampler.needs_scores and scores is None:
+            raise ValueError(
+                f"{config.method} ranks by a score; pass a scorer, for example ScorerClassification(predictions)"
+            )
+        if sampler.needs_vectors and self._embeddings is None:
+            raise ValueError(f"{config.method} compares images; pass embeddings=Embeddings(...) to the agent")
+        embeddings = self._embeddings if sampler.needs_vectors else None
+        score_name = None if scores is None else scores.name_or_default(config.score)
+
+        changes = self.refresh()
+        listing = self._listing
+        n_samples = config.count(len(listing.unlabeled))
+        if n_samples > len(listing.unlabeled):
+            raise ValueError(
+                f"n_samples is {n_samples:,}, and {len(listing.unlabeled):,} items can still be labeled; ask for no more"
+            )
+        pool = make_pool(
+            listing,
+            scores=scores,
+            score_name=score_name,
+            embeddings=embeddings,
+            appeared=frozenset(changes.appeared),
+            vanished=frozenset(changes.vanished),
+        )
+        selection = sampler.select(pool, n_samples, seed=config.seed, on_pick=on_pick)
+        notes = _notes(changes, selection)
+        self._cached_round = self._journal.add_round(
+            Round(
+                number=0,
+                name=config.name or "",
+                created_at=now(),
+                config=config,
+                score=score_name,
+                scores_digest=None if scores is None else scores.digest,
+                embeddings_digest=None if embeddings is None else embeddings.digest,
+                counts=listing.counts(),
+                notes=notes,
+                selection=selection,
+            )
+        )
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        if push:
+            self._push()
+        return selection
+
+    def push(self) -> PushReport:
+        """Bring the last round to the platform, or finish bringing it; only what differs is sent.
+
+        Picks that were labeled, skipped or removed meanwhile are declined. Boosts of earlier rounds whose items are still
+        unlabeled are taken back.
+
+        Returns:
+            What the platform did with each item; also noted in the journal.
+
+        Raises:
+            NoRoundYet: There was no round.
+            PlatformError: Nothing could be done; the round is kept, and another `push()` resumes it.
+        """
+        self.refresh()
+        return self._push()
+
+    def export(self, path: str | os.PathLike[str], *, whole_pool: bool = False) -> int:
+        """Write the last round's priorities to a file, for platforms that take an upload.
+
+        Args:
+            path: Ends in `.csv` for `name,entropy_value` rows with the highest value first, as SuperAnnotate's upload page
+                takes them; in `.json` for ranks, gains and reasons; in `.txt` for the names alone, best first.
+            whole_pool: Add every other unlabeled item, with value 0.
+
+        Returns:
+            Number of items written.
+
+        Raises:
+            NoRoundYet: There was no round.
+            ValueError: Another ending, or a name that the format cannot hold.
+            OSError: The file cannot be written; what was there before stays.
+        """
+        others: tuple[str, ...] = ()
+        if whole_pool:
+            picked = set(self.added_set)
+            others = tuple(item_id for item_id in self.unlabeled_set if item_id not in picked)
+        return export.write_priorities(path, self._last_round, others)
+
+    @property
+    def _listing(self) -> Listing:
+        if self._cached_listing is None:
+            self._cached_listing = Listing(self._platform.list_items())
+        return self._cached_listing
+
+    @property
+    def _last_round(self) -> Round:
+        if self._cached_round is None:
+            self._cached_round = self._journal.last_round()
+        if self._cached_round is None:
+            raise NoRoundYet("there was no round in this project yet; query() makes one")
+        return self._cached_round
+
+    def _push(self) -> PushReport:
+        current = self._last_round
+        plan = priorities.plan(current.selection.item_ids, self._journal.picked_before(current.number), self._listing)
+        try:
+            report = self._platform.push(plan.ranks, plan.resets)
+        except PlatformError as error:
+            error.add_hint(f"{current.name} is kept with its {len(current.selection):,} picks: push() resumes it")
+            raise
+        report = replace(report, declined={**plan.declined, **report.declined})
+        self._journal.add_push(current.number, report)
+        if not report.is_complete:
+            warnings.warn(f"{current.name} is not on the platform yet: {report}; push() finishes it", stacklevel=3)
+        return report
+
+    def __repr__(self) -> str:
+        return f"ActiveLearningAgent({self._platform!r})"
+
+
+def _scores(scorer: object) -> Scores | None:
+    if scorer is None or isinstance(scorer, Scores):
+        return scorer
+    if isinstance(scorer, Scorer):
+        return scorer.scores()
+    raise ValueError(f"scorer is {type(scorer).__name__}; expected a scorer such as ScorerClassification, or Scores")
+
+
+def _notes(changes: Changes, selection: Selection) -> tuple[str, ...]:
+    notes = []
+    if changes.appeared:
+        notes.append(
+            f"{len(changes.appeared):,} items appeared since the last look, the first is {changes.appeared[0]!r}; those "
+            "without score or embedding wait for the next round"
+        )
+    if changes.vanished:
+        notes.append(
+            f"{len(changes.vanished):,} items vanished since the last look, the first is {changes.vanished[0]!r}; they were "
+            "left out"
+        )
+    if selection.note:
+        notes.append(selection.note)
+    return tuple(notes)

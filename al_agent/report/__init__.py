@@ -1,0 +1,1 @@
+"""Pictures of a round: what was picked, and what it brought."""
