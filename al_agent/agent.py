@@ -247,6 +247,14 @@ class ActiveLearningAgent:
         self.refresh()
         return self._push()
 
+    def check_covered(self, scores: Scores) -> None:
+        """Check, before a round, that scores fit the project by id.
+
+        Raises:
+            ValueError: An unlabeled item has no score, or a score is of an item that the project does not know.
+        """
+        make_pool(self._listing, scores=scores, score_name=scores.names[0], embeddings=None)
+
     def export(self, path: str | os.PathLike[str], *, whole_pool: bool = False) -> int:
         """Write the last round's priorities to a file, for platforms that take an upload.
 

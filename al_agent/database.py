@@ -87,7 +87,7 @@ class Database:
 
     def _open(self, *, for_writing: bool, create: bool) -> sqlite3.Connection:
         # The sidecar files of the write-ahead log cannot be made in a read-only folder; then the file stands alone.
-        is_frozen = not for_writing and not os.access(self.path.parent, os.W_OK)
+        is_frozen = not for_writing and not _is_writable(self.path.parent)
         query = "mode=ro&immutable=1" if is_frozen else f"mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?{query}",
@@ -126,12 +126,12 @@ class Database:
         if isinstance(error, sqlite3.OperationalError) or "locked" in text:
             if "locked" in text:
                 why = f"another process has been writing to it for {_WAIT_FOR_OTHER_PROCESS_S:.0f} s; try again"
-            elif "readonly" in text:
-                why = "it cannot be written: the disk or the file is read-only"
+            elif "readonly" in text or not _is_writable(self.path.parent):
+                why = "it cannot be written: the folder is read-only"
             elif "full" in text:
                 why = "it cannot be written: the disk is full. Nothing was changed; make room and try again"
             elif "unable to open" in text:
-                why = "it cannot be opened: the folder is missing, or may not be read or written"
+                why = "it cannot be opened: the folder is missing, or the file may not be read"
             else:
                 why = f"{text}; nothing was changed"
             return self._unavailable(f"{self._kind} '{self.path}': {why}")
@@ -140,3 +140,8 @@ class Database:
                 f"{self._kind} '{self.path}' is damaged ({text}); put back a copy, or move it away and start anew"
             )
         return self._unavailable(f"{self._kind} '{self.path}': {text}; nothing was changed")
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in an existing folder."""
+    return not folder.is_dir() or os.access(folder, os.W_OK)

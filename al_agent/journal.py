@@ -48,14 +48,14 @@ CREATE TABLE pushes (
     number INTEGER NOT NULL,
     pushed_at TEXT NOT NULL,
     content TEXT NOT NULL
-);
-
-CREATE TRIGGER rounds_stay BEFORE UPDATE ON rounds BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-
-CREATE TRIGGER picks_stay BEFORE UPDATE ON picks BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-
-CREATE TRIGGER pushes_stay BEFORE UPDATE ON pushes BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END
+)
 """
+
+_APPEND_ONLY = ";\n\n".join(
+    f"CREATE TRIGGER {table}_{event} BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+    for table in ("rounds", "picks", "pushes")
+    for event in ("UPDATE", "DELETE")
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Journal:
             kind="journal",
             application_id=0x414C4A31,
             version=1,
-            schema=_SCHEMA,
+            schema=f"{_SCHEMA};\n\n{_APPEND_ONLY}",
             damaged=JournalError,
             unavailable=JournalError,
         )

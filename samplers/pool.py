@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Pool:
     """Items in platform order: the labeled ones, and the candidates that can be picked.
 
@@ -32,43 +33,52 @@ class Pool:
     """
 
     item_ids: tuple[str, ...]
-    is_labeled: npt.NDArray[np.bool_] | None = None
-    scores: npt.NDArray[np.float64] | None = None
-    vectors: Vectors | None = None
-    score_name: str = "score"
+    is_labeled: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float64] | None
+    vectors: Vectors | None
+    score_name: str
 
-    def __post_init__(self) -> None:
-        ids = tuple(self.item_ids)
+    def __init__(
+        self,
+        item_ids: Iterable[str],
+        is_labeled: npt.NDArray[np.bool_] | None = None,
+        scores: npt.ArrayLike | None = None,
+        vectors: Vectors | None = None,
+        score_name: str = "score",
+    ) -> None:
+        ids = tuple(item_ids)
         n = len(ids)
         if len(set(ids)) != n:
             raise ValueError(f"item_ids has {n - len(set(ids))} doubled ids; give each item once")
-        labeled = np.zeros(n, dtype=bool) if self.is_labeled is None else np.asarray(self.is_labeled)
+        labeled = np.zeros(n, dtype=bool) if is_labeled is None else np.asarray(is_labeled)
         if labeled.shape != (n,) or labeled.dtype.kind != "b":
             raise ValueError(f"is_labeled has shape {labeled.shape}, type {labeled.dtype}; expected ({n},) booleans")
-        object.__setattr__(self, "item_ids", ids)
-        object.__setattr__(self, "is_labeled", labeled)
-        if self.scores is not None:
-            scores = np.asarray(self.scores, dtype=np.float64)
-            if scores.shape != (n,):
-                raise ValueError(f"scores has shape {scores.shape}; expected ({n},)")
-            _check_finite(np.isfinite(scores) | labeled, ids, "score")
-            object.__setattr__(self, "scores", scores)
-        if self.vectors is not None:
-            vectors = np.asarray(self.vectors)
+        values = None if scores is None else np.asarray(scores, dtype=np.float64)
+        if values is not None:
+            if values.shape != (n,):
+                raise ValueError(f"scores has shape {values.shape}; expected ({n},)")
+            _check_finite(np.isfinite(values) | labeled, ids, "score")
+        if vectors is not None:
+            vectors = np.asarray(vectors)
             if vectors.ndim != 2 or len(vectors) != n or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
                 raise ValueError(f"vectors has shape {vectors.shape}, type {vectors.dtype}; expected ({n}, d) floats")
-            object.__setattr__(self, "vectors", vectors)
+        for name, value in {
+            "item_ids": ids,
+            "is_labeled": labeled,
+            "scores": values,
+            "vectors": vectors,
+            "score_name": score_name,
+        }.items():
+            object.__setattr__(self, name, value)
 
     @property
     def labeled(self) -> npt.NDArray[np.int64]:
         """Rows of the labeled items, ascending."""
-        assert self.is_labeled is not None  # since __post_init__
         return np.flatnonzero(self.is_labeled)
 
     @property
     def candidates(self) -> npt.NDArray[np.int64]:
         """Rows that can be picked, ascending."""
-        assert self.is_labeled is not None
         return np.flatnonzero(~self.is_labeled)
 
     def __len__(self) -> int:

@@ -24,6 +24,12 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
+def set_fields(value: object, **fields: Any) -> None:
+    """Give a frozen dataclass its checked fields, once, at birth."""
+    for name, content in fields.items():
+        object.__setattr__(value, name, content)
+
+
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A view of `array` that cannot be written through; nothing is copied."""
     view = array.view()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from .checks import (
     check_probability_rows,
     checked_item_ids,
     read_only,
+    set_fields,
     softmax,
 )
 from .formats import coco
@@ -27,7 +28,7 @@ from .formats import coco
 IntArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class ClassificationPredictions:
     """One class distribution for each item.
 
@@ -51,17 +52,16 @@ class ClassificationPredictions:
     item_ids: tuple[str, ...]
     probabilities: FloatArray
 
-    def __post_init__(self) -> None:
-        ids = checked_item_ids(self.item_ids)
-        probabilities = as_floats(self.probabilities, "probabilities", "(n, c)")
-        _check_has_columns(probabilities, "probabilities")
-        check_length(len(probabilities), len(ids), "probabilities", "item ids")
-        check_probability_rows(probabilities, "probabilities", partial(_item_name, ids))
-        object.__setattr__(self, "item_ids", ids)
-        object.__setattr__(self, "probabilities", probabilities)
+    def __init__(self, item_ids: Iterable[str], probabilities: npt.ArrayLike) -> None:
+        ids = checked_item_ids(item_ids)
+        values = as_floats(probabilities, "probabilities", "(n, c)")
+        _check_has_columns(values, "probabilities")
+        check_length(len(values), len(ids), "probabilities", "item ids")
+        check_probability_rows(values, "probabilities", partial(_item_name, ids))
+        set_fields(self, item_ids=ids, probabilities=values)
 
     @classmethod
-    def from_logits(cls, item_ids: Sequence[str], logits: npt.ArrayLike) -> ClassificationPredictions:
+    def from_logits(cls, item_ids: Iterable[str], logits: npt.ArrayLike) -> ClassificationPredictions:
         """Predictions from the values before the softmax.
 
         Args:
@@ -94,7 +94,7 @@ class ClassificationPredictions:
         return ClassificationPredictions(self.item_ids[rows], self.probabilities[rows])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class DetectionPredictions:
     """The boxes that a detector found in each item, as flat arrays.
 
@@ -134,48 +134,57 @@ class DetectionPredictions:
     class_probabilities: FloatArray | None = None
     class_names: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        ids = checked_item_ids(self.item_ids)
-        boxes = _boxes_array(self.boxes)
-        n_boxes = len(boxes)
-        offsets = _checked_offsets(self.offsets, len(ids), n_boxes)
-        box_name = partial(_box_name, ids, offsets)
-        _check_boxes(boxes, box_name)
-        scores = as_floats(self.scores, "scores", "(m,)")
-        check_length(len(scores), n_boxes, "scores", "boxes")
-        _check_unit_interval(scores, "the score", box_name)
-        labels = _as_integers(self.labels, "labels", "(m,)")
-        check_length(len(labels), n_boxes, "labels", "boxes")
-        names = None if self.class_names is None else tuple(str(name) for name in self.class_names)
+    def __init__(
+        self,
+        item_ids: Iterable[str],
+        boxes: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        class_probabilities: npt.ArrayLike | None = None,
+        class_names: Iterable[str] | None = None,
+    ) -> None:
+        ids = checked_item_ids(item_ids)
+        corners = _boxes_array(boxes)
+        n_boxes = len(corners)
+        rows = _checked_offsets(offsets, len(ids), n_boxes)
+        box_name = partial(_box_name, ids, rows)
+        _check_boxes(corners, box_name)
+        confidences = as_floats(scores, "scores", "(m,)")
+        check_length(len(confidences), n_boxes, "scores", "boxes")
+        _check_unit_interval(confidences, "the score", box_name)
+        classes = _as_integers(labels, "labels", "(m,)")
+        check_length(len(classes), n_boxes, "labels", "boxes")
+        names = None if class_names is None else tuple(str(name) for name in class_names)
         probabilities = None
-        if self.class_probabilities is not None:
-            probabilities = as_floats(self.class_probabilities, "class_probabilities", "(m, c)")
+        if class_probabilities is not None:
+            probabilities = as_floats(class_probabilities, "class_probabilities", "(m, c)")
             check_length(len(probabilities), n_boxes, "class_probabilities", "boxes")
             _check_has_columns(probabilities, "class_probabilities")
             if n_boxes:
                 check_probability_rows(probabilities, "class_probabilities", box_name)
-        _check_labels(labels, names, probabilities, box_name)
-        for field, value in {
-            "item_ids": ids,
-            "boxes": boxes,
-            "scores": scores,
-            "labels": labels,
-            "offsets": offsets,
-            "class_probabilities": probabilities,
-            "class_names": names,
-        }.items():
-            object.__setattr__(self, field, value)
+        _check_labels(classes, names, probabilities, box_name)
+        set_fields(
+            self,
+            item_ids=ids,
+            boxes=corners,
+            scores=confidences,
+            labels=classes,
+            offsets=rows,
+            class_probabilities=probabilities,
+            class_names=names,
+        )
 
     @classmethod
     def from_logits(
         cls,
-        item_ids: Sequence[str],
+        item_ids: Iterable[str],
         boxes: npt.ArrayLike,
         logits: npt.ArrayLike,
         offsets: npt.ArrayLike,
         *,
         background: int | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Iterable[str] | None = None,
     ) -> DetectionPredictions:
         """Predictions from the class head's values before the softmax.
 
@@ -217,12 +226,12 @@ class DetectionPredictions:
         labels = objects.argmax(axis=1)
         return cls(
             item_ids=ids,
-            boxes=_boxes_array(boxes),
+            boxes=boxes,
             scores=np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0],
             labels=labels,
-            offsets=np.asarray(offsets),
+            offsets=offsets,
             class_probabilities=probabilities,
-            class_names=None if class_names is None else tuple(class_names),
+            class_names=class_names,
         )
 
     @classmethod

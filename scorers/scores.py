@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from .checks import as_floats, check_finite, check_length, checked_item_ids, read_only
+from .checks import as_floats, check_finite, check_length, checked_item_ids, read_only, set_fields
 from .files import load_arrays, save_arrays
 
 Vector = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Scores:
     """Named scores of items, each item scored alone.
 
@@ -38,24 +38,23 @@ class Scores:
 
     item_ids: tuple[str, ...]
     columns: Mapping[str, Vector]
-    default: str | None = None
+    default: str | None
 
-    def __post_init__(self) -> None:
-        ids = checked_item_ids(self.item_ids)
-        if not self.columns:
+    def __init__(self, item_ids: Iterable[str], columns: Mapping[str, npt.ArrayLike], default: str | None = None) -> None:
+        ids = checked_item_ids(item_ids)
+        if not columns:
             raise ValueError("columns is empty; expected at least one named score")
-        columns = {}
-        for name, values in self.columns.items():
+        checked: dict[str, Vector] = {}
+        for name, values in columns.items():
             column = read_only(as_floats(values, f"score {name!r}", "(n,)").astype(np.float64, copy=False))
             check_length(len(column), len(ids), f"score {name!r}", "item ids")
             check_finite(column, f"score {name!r}", lambda row: repr(ids[row]))
-            columns[str(name)] = column
-        default = self.default if self.default is not None or len(columns) > 1 else next(iter(columns))
-        if default is not None and default not in columns:
-            raise ValueError(f"default is {default!r}; expected one of {', '.join(columns)}")
-        object.__setattr__(self, "item_ids", ids)
-        object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "default", default)
+            checked[str(name)] = column
+        if default is None and len(checked) == 1:
+            default = next(iter(checked))
+        if default is not None and default not in checked:
+            raise ValueError(f"default is {default!r}; expected one of {', '.join(checked)}")
+        set_fields(self, item_ids=ids, columns=checked, default=default)
 
     @property
     def names(self) -> tuple[str, ...]:

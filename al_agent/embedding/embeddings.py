@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scorers.checks import as_floats, check_finite, check_length, checked_item_ids
+from scorers.checks import as_floats, check_finite, check_length, checked_item_ids, set_fields
 from scorers.files import load_arrays, save_arrays
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Embeddings:
     """One vector for each item.
 
@@ -36,15 +36,14 @@ class Embeddings:
     item_ids: tuple[str, ...]
     vectors: npt.NDArray[np.floating[Any]]
 
-    def __post_init__(self) -> None:
-        ids = checked_item_ids(self.item_ids)
-        vectors = as_floats(self.vectors, "vectors", "(n, d)")
-        if vectors.shape[1] == 0:
-            raise ValueError(f"vectors has shape {vectors.shape}; expected at least one dimension")
-        check_length(len(vectors), len(ids), "vectors", "item ids")
-        check_finite(vectors, "the embedding", lambda row: repr(ids[row]))
-        object.__setattr__(self, "item_ids", ids)
-        object.__setattr__(self, "vectors", vectors)
+    def __init__(self, item_ids: Iterable[str], vectors: npt.ArrayLike) -> None:
+        ids = checked_item_ids(item_ids)
+        rows = as_floats(vectors, "vectors", "(n, d)")
+        if rows.shape[1] == 0:
+            raise ValueError(f"vectors has shape {rows.shape}; expected at least one dimension")
+        check_length(len(rows), len(ids), "vectors", "item ids")
+        check_finite(rows, "the embedding", lambda row: repr(ids[row]))
+        set_fields(self, item_ids=ids, vectors=rows)
 
     @cached_property
     def digest(self) -> str:

@@ -31,8 +31,8 @@ def draw_learning_curves(
     """
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  # an extra, and a second to load
-    except ImportError as error:
-        raise ImportError('the plot needs matplotlib: pip install "al-agent[plot]"') from error
+    except ImportError as problem:
+        raise ImportError('the plot needs matplotlib: pip install "al-agent[plot]"') from problem
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for number, (method, (mean, error)) in enumerate(curves.items()):

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
+
+from .hidden import HiddenLabels
 
 N_TEST = 497
 _SPLIT_SEED = 0
 _PIXELS_PER_DOT = 8  # 8 x 8 dots become 64 x 64 pixels, which a person can look at
 
 
-@dataclass(frozen=True, eq=False)
-class HiddenDigits:
-    """A pool to label and a test set that is never in the pool.
-
-    Args:
-        names: n file names of the pool.
-        features: `(n, 64)` dots of the pool in `[0, 1]`, row by row.
-        labels: `(n,)` the digits 0 to 9, the truth that annotators would find.
-        test_features: `(t, 64)`.
-        test_labels: `(t,)`.
-    """
-
-    names: tuple[str, ...]
-    features: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
-    test_features: npt.NDArray[np.float64]
-    test_labels: npt.NDArray[np.int64]
-
-
-def load_digits() -> HiddenDigits:
+def load_digits() -> HiddenLabels:
     """The digits in a fixed random split: 1,300 for the pool, 497 to test on.
 
     References:
@@ -46,14 +27,14 @@ def load_digits() -> HiddenDigits:
     pool, test = order[N_TEST:], order[:N_TEST]
     features, labels = data.data / 16.0, data.target.astype(np.int64)
     names = tuple(f"digit_{row:04d}.png" for row in range(len(pool)))
-    return HiddenDigits(names, features[pool], labels[pool], features[test], labels[test])
+    return HiddenLabels(names, features[pool], labels[pool], features[test], labels[test])
 
 
-def write_images(digits: HiddenDigits, folder: Path) -> None:
+def write_images(digits: HiddenLabels, folder: Path) -> None:
     """Write the pool to `folder/pool` and the test set to `folder/test`, one PNG file a digit."""
     tests = tuple(f"test_{row:04d}.png" for row in range(len(digits.test_labels)))
     for subfolder, names, features in (
-        ("pool", digits.names, digits.features),
+        ("pool", digits.item_ids, digits.features),
         ("test", tests, digits.test_features),
     ):
         (folder / subfolder).mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from ..agent import ActiveLearningAgent
 from ..config import SamplerConfig
 from ..embedding import Embeddings
 from ..platforms.local import PlatformLocal
-from .digits import HiddenDigits
+from .hidden import HiddenLabels
 
 
 class Classifier(Protocol):
@@ -63,7 +63,7 @@ class LearningCurves:
 
 
 def replay(
-    digits: HiddenDigits,
+    data: HiddenLabels,
     make_classifier: Callable[[], Classifier],
     *,
     methods: Sequence[str],
@@ -79,7 +79,7 @@ def replay(
     than those of the start. The model is trained anew each round, and measured on items that are never in the pool.
 
     Args:
-        digits: The data.
+        data: The pool, its truth, and the test set.
         make_classifier: Gives an untrained model.
         methods: Names of sampling methods.
         n_seeds: Independent runs of each method.
@@ -90,15 +90,15 @@ def replay(
     """
     accuracy = np.empty((len(methods), n_seeds, n_rounds + 1))
     for seed in range(n_seeds):
-        start = np.random.default_rng([seed, 0]).choice(len(digits.names), n_initial, replace=False)
+        start = np.random.default_rng([seed, 0]).choice(len(data.item_ids), n_initial, replace=False)
         for row, method in enumerate(methods):
-            accuracy[row, seed] = _run(digits, make_classifier, method, seed, start, n_rounds, n_per_round, on_round)
+            accuracy[row, seed] = _run(data, make_classifier, method, seed, start, n_rounds, n_per_round, on_round)
     n_labeled = n_initial + n_per_round * np.arange(n_rounds + 1)
     return LearningCurves(tuple(methods), n_labeled, accuracy)
 
 
 def _run(
-    digits: HiddenDigits,
+    data: HiddenLabels,
     make_classifier: Callable[[], Classifier],
     method: str,
     seed: int,
@@ -108,41 +108,32 @@ def _run(
     on_round: Callable[[int], object],
 ) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="al-agent-") as folder:
-        platform = PlatformLocal.create(Path(folder), images=digits.names)
-        agent = ActiveLearningAgent(platform, embeddings=Embeddings(digits.names, digits.features))
-        reveal(platform, digits, [digits.names[row] for row in start.tolist()])
+        platform = PlatformLocal.create(Path(folder), images=data.item_ids)
+        agent = ActiveLearningAgent(platform, embeddings=Embeddings(data.item_ids, data.features))
+        data.reveal(platform, [data.item_ids[row] for row in start.tolist()])
         curve = []
         for number in range(n_rounds + 1):
             agent.refresh()
-            model = train(make_classifier, platform, digits)
-            curve.append(float(model.score(digits.test_features, digits.test_labels)))
+            model = train(make_classifier, platform, data)
+            curve.append(float(model.score(data.test_features, data.test_labels)))
             if number < n_rounds:
                 query_seed = int(np.random.SeedSequence([seed, 1, number]).generate_state(1)[0])
                 config = SamplerConfig(n_samples=n_per_round, method=method, seed=query_seed)
-                batch = agent.query(config, score(model, agent, digits))
-                reveal(platform, digits, batch.item_ids)
+                batch = agent.query(config, score(model, agent, data))
+                data.reveal(platform, batch.item_ids)
                 on_round(1)
         return curve
 
 
-def reveal(platform: PlatformLocal, digits: HiddenDigits, item_ids: Sequence[str]) -> None:
-    """Label items with the truth, as an annotator would."""
-    truth = dict(zip(digits.names, digits.labels.tolist()))
-    platform.annotate({item_id: truth[item_id] for item_id in item_ids})
-
-
-def train(make_classifier: Callable[[], Classifier], platform: PlatformLocal, digits: HiddenDigits) -> Classifier:
+def train(make_classifier: Callable[[], Classifier], platform: PlatformLocal, data: HiddenLabels) -> Classifier:
     """A model trained on what the project has labels for."""
     labels = platform.labels()
-    row_of = {name: row for row, name in enumerate(digits.names)}
     model = make_classifier()
-    model.fit(digits.features[[row_of[name] for name in labels]], np.array(list(labels.values())))
+    model.fit(data.features_of(tuple(labels)), np.array(list(labels.values())))
     return model
 
 
-def score(model: Classifier, agent: ActiveLearningAgent, digits: HiddenDigits) -> ScorerClassification:
+def score(model: Classifier, agent: ActiveLearningAgent, data: HiddenLabels) -> ScorerClassification:
     """Scores of the unlabeled items by a model."""
-    row_of = {name: row for row, name in enumerate(digits.names)}
     ids = agent.unlabeled_set
-    probabilities = model.predict_proba(digits.features[[row_of[item_id] for item_id in ids]])
-    return ScorerClassification(ClassificationPredictions(ids, probabilities))
+    return ScorerClassification(ClassificationPredictions(ids, model.predict_proba(data.features_of(ids))))

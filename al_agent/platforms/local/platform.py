@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import NotFound
+from ...errors import NotFound, Unavailable
 from ..base import Item, ItemState, PushReport
 from . import mapping, wire
 
@@ -78,7 +78,10 @@ class PlatformLocal:
         if path.exists():
             raise ValueError(f"'{folder}' is a project already; open it with PlatformLocal('{folder}')")
         root, ids = _root_and_ids(home, images)
-        home.mkdir(parents=True, exist_ok=True)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"the folder '{folder}' cannot be made: {error.strerror or error}") from error
         unfinished = wire.database(path.with_name(f".{path.name}.{os.getpid()}.part"))
         try:
             with unfinished.writing(create=True) as connection:
@@ -253,7 +256,7 @@ def _common_root(paths: list[str | os.PathLike[str]], home: Path) -> Path:
     is_absolute = os.path.isabs(os.fspath(paths[0]))
     if not is_absolute:
         first = Path(paths[0])
-        if first.exists() and not (home / first).exists():
+        if first.is_file() and not (home / first).exists():
             raise ValueError(
                 f"image '{first}' is found from the current folder, but names are relative to the project's folder "
                 f"'{home}'; pass absolute paths, or images=<the folder that holds all images>"

@@ -1,0 +1,62 @@
+"""The command `al-agent`: one module for each verb, which prints what the library returns."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+import typer
+
+from ..errors import AgentError
+from . import annotate, demo, export, init, push, query, score, status
+from .output import print_failure, print_warning
+
+EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="al-agent",
+    help="Active learning for teams that label images: pick what to label next, and put it first in the queue.",
+    epilog="Start with: al-agent demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (demo.demo, init.init, status.status, annotate.annotate, score.score, query.query, push.push, export.export):
+    app.command(epilog=None)(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The words after `al-agent`; None takes those of the process.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = print_warning
+        try:
+            app(words, prog_name="al-agent", standalone_mode=False)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            return EXIT_WRONG_USE
+        except click.UsageError as error:
+            print_failure(error, error.format_message(), as_json=as_json)
+            if error.ctx is not None:
+                print(f"try: {error.ctx.command_path} --help", file=sys.stderr)
+            return EXIT_WRONG_USE
+        except (AgentError, ValueError, OSError, ImportError) as error:
+            print_failure(error, str(error), as_json=as_json)
+            return EXIT_FAILED
+        except (KeyboardInterrupt, click.Abort):
+            print("\ninterrupted; nothing that was done is lost", file=sys.stderr)
+            return EXIT_INTERRUPTED
+    return EXIT_DONE

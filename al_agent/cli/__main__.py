@@ -1,0 +1,7 @@
+"""`python -m al_agent.cli` is `al-agent`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

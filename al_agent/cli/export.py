@@ -1,0 +1,35 @@
+"""`al-agent export`: write a round's priorities to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, JournalFile, Project, open_agent
+from .output import show
+
+
+def export(
+    project: Project,
+    output: Annotated[
+        Path, typer.Argument(help="picks.csv for an upload page, picks.json, or picks.txt.", show_default=False)
+    ],
+    whole_pool: Annotated[bool, typer.Option("--whole-pool", help="Add every other unlabeled item, with value 0.")] = False,
+    journal: JournalFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the last round's priorities to a file.
+
+    CSV has the columns name,entropy_value with the highest value first, as SuperAnnotate's upload page took them in 2021
+    (its page shows today's template); JSON has ranks, gains and reasons; text has the names alone.
+
+    Example: al-agent export my_project picks.csv
+    """
+    n_items = open_agent(project, journal).export(output, whole_pool=whole_pool)
+    show(
+        {"project": str(project), "output": str(output), "n_items": n_items},
+        f"{n_items:,} items written to {output}",
+        as_json=as_json,
+    )

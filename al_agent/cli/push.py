@@ -1,0 +1,29 @@
+"""`al-agent push`: bring the last round to the platform, or finish bringing it."""
+
+from __future__ import annotations
+
+from .options import AsJson, JournalFile, Project, open_agent
+from .output import show
+
+
+def push(project: Project, journal: JournalFile = None, as_json: AsJson = False) -> None:
+    """Push the last round's priorities; only what differs is sent, so it may be repeated.
+
+    Example: al-agent push my_project
+    """
+    agent = open_agent(project, journal)
+    report = agent.push()
+    current = agent.history[-1]
+    problems = {**report.declined, **report.failed}
+    result = {
+        "project": str(project),
+        "round": current.number,
+        "is_pushed": current.is_pushed,
+        "counts": report.counts(),
+        "problems": problems,
+    }
+    lines = [f"{current.name}: {report}"]
+    lines += [f"  {item_id!r}: {reason}" for item_id, reason in list(problems.items())[:10]]
+    if len(problems) > 10:
+        lines += [f"  ... and {len(problems) - 10:,} more"]
+    show(result, "\n".join(lines), as_json=as_json)

@@ -1,0 +1,132 @@
+"""What holds of every project and every round."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from al_agent import ActiveLearningAgent, Embeddings, NoRoundYet, PlatformLocal, SamplerConfig, SamplingMethod, Scores
+
+METHODS = st.sampled_from(list(SamplingMethod))
+
+
+def random_inputs(ids: tuple[str, ...], seed: int) -> tuple[Scores, Embeddings]:
+    rng = np.random.default_rng(seed)
+    return Scores(ids, {"s": rng.random(len(ids))}), Embeddings(ids, rng.normal(size=(len(ids), 4)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(method=METHODS, n_items=st.integers(2, 30), data=st.data(), seed=st.integers(0, 2**32))
+def test_permuting_the_items_of_a_project_permutes_the_batch(
+    method: SamplingMethod, n_items: int, data: st.DataObject, seed: int
+) -> None:
+    ids = tuple(f"img_{n}.jpg" for n in range(n_items))
+    n_samples = data.draw(st.integers(1, n_items))
+    order = data.draw(st.permutations(ids))
+    scores, embeddings = random_inputs(ids, seed)
+    batches = []
+    for images in (ids, order):
+        with tempfile.TemporaryDirectory() as folder:
+            agent = ActiveLearningAgent(PlatformLocal.create(folder, images=images), embeddings=embeddings)
+            batches.append(agent.query(SamplerConfig(n_samples, method=method, seed=seed), scores))
+    assert batches[0].item_ids == batches[1].item_ids
+    np.testing.assert_allclose(batches[0].gains, batches[1].gains, rtol=1e-12)
+
+
+class AnyOrderOfEvents(RuleBasedStateMachine):
+    """Whatever happens in whatever order, the sets partition the project and no labeled item is ever picked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+
+    @initialize(n_items=st.integers(1, 12))
+    def create(self, n_items: int) -> None:
+        self.platform = PlatformLocal.create(self.folder.name, images=[f"img_{n}.jpg" for n in range(n_items)])
+        self.n_items = n_items
+        self.agent = self.new_agent()
+
+    def new_agent(self) -> ActiveLearningAgent:
+        ids = tuple(item.id for item in self.platform.list_items())
+        return ActiveLearningAgent(PlatformLocal(self.folder.name), embeddings=random_inputs(ids, 0)[1])
+
+    @rule(data=st.data())
+    def annotate_one(self, data: st.DataObject) -> None:
+        self.platform.annotate({data.draw(st.sampled_from(self.agent.query_set)): "cat"})
+        self.agent.refresh()
+
+    @rule(data=st.data())
+    def skip_one(self, data: st.DataObject) -> None:
+        self.platform.skip([data.draw(st.sampled_from(self.agent.query_set))])
+        self.agent.refresh()
+
+    @rule(data=st.data())
+    def reopen_one(self, data: st.DataObject) -> None:
+        self.platform.reopen([data.draw(st.sampled_from(self.agent.query_set))])
+        self.agent.refresh()
+
+    @rule()
+    def add_one(self) -> None:
+        self.platform.add_images([f"img_{self.n_items}.jpg"])
+        self.n_items += 1
+        self.agent = self.new_agent()
+
+    @rule()
+    def restart(self) -> None:
+        before = self.last_picks(self.agent)
+        self.agent = self.new_agent()
+        assert self.last_picks(self.agent) == before
+
+    @rule(method=METHODS, data=st.data(), push=st.booleans())
+    def query(self, method: SamplingMethod, data: st.DataObject, push: bool) -> None:
+        unlabeled = self.agent.unlabeled_set
+        if not unlabeled:
+            return
+        config = SamplerConfig(data.draw(st.integers(1, len(unlabeled))), method=method)
+        batch = self.agent.query(config, random_inputs(self.agent.query_set, 0)[0], push=push)
+        assert len(batch) == config.n_samples
+        assert set(batch.item_ids) <= set(unlabeled)
+        assert self.agent.added_set == batch.item_ids
+        if push:
+            assert tuple(item.id for item in self.platform.next_items(len(batch))) == batch.item_ids
+
+    @invariant()
+    def sets_partition_the_project(self) -> None:
+        if not hasattr(self, "agent"):
+            return
+        agent = self.agent
+        skipped = [item.id for item in self.platform.list_items() if item.state == "skipped"]
+        assert sorted([*agent.labeled_set, *agent.unlabeled_set, *skipped]) == sorted(agent.query_set)
+        assert set(self.last_picks(agent)) <= set(agent.query_set)
+        assert sum(agent.counts.values()) == len(agent.query_set)
+
+    @staticmethod
+    def last_picks(agent: ActiveLearningAgent) -> tuple[str, ...]:
+        try:
+            return agent.added_set
+        except NoRoundYet:
+            return ()
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+
+TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase
+TestAnyOrderOfEvents.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+
+
+def test_the_same_seed_gives_the_same_batch_in_another_process_folder(tmp_path: Path) -> None:
+    ids = tuple(f"img_{n}.jpg" for n in range(50))
+    scores, embeddings = random_inputs(ids, 3)
+    for method in SamplingMethod:
+        picks = set()
+        for folder in ("a", "b"):
+            platform = PlatformLocal.create(tmp_path / method.value / folder, images=ids)
+            agent = ActiveLearningAgent(platform, embeddings=embeddings)
+            picks.add(agent.query(SamplerConfig(20, method=method, seed=11), scores).item_ids)
+        assert len(picks) == 1
