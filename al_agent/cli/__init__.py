@@ -6,14 +6,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-import click
 import typer
 
 from ..errors import AgentError
 from . import annotate, demo, export, init, push, query, score, status
-from .output import print_failure, print_warning
+from .output import print_failure, print_warning, print_wrong_use
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+_UsageError = typer.BadParameter.__mro__[1]  # typer has a click of its own inside, and exports only this kind of it
 
 app = typer.Typer(
     name="al-agent",
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 for verb in (demo.demo, init.init, status.status, annotate.annotate, score.score, query.query, push.push, export.export):
     app.command(epilog=None)(verb)
@@ -39,24 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in words
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = print_warning
         try:
             app(words, prog_name="al-agent", standalone_mode=False)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            return EXIT_WRONG_USE
-        except click.UsageError as error:
-            print_failure(error, error.format_message(), as_json=as_json)
-            if error.ctx is not None:
-                print(f"try: {error.ctx.command_path} --help", file=sys.stderr)
+        except _UsageError as error:  # type: ignore[misc]  # an entry of __mro__ is any type
+            print_wrong_use(error, words)
             return EXIT_WRONG_USE
         except (AgentError, ValueError, OSError, ImportError) as error:
-            print_failure(error, str(error), as_json=as_json)
+            print_failure(error, as_json="--json" in words)
             return EXIT_FAILED
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, typer.Abort):
             print("\ninterrupted; nothing that was done is lost", file=sys.stderr)
             return EXIT_INTERRUPTED
     return EXIT_DONE

@@ -15,10 +15,14 @@ from .output import show
 
 def annotate(
     project: Project,
-    labels: Annotated[Path, typer.Argument(help="CSV file with the columns name,label.", show_default=False)],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="CSV file with the columns name,label.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Label items from a CSV file with the columns name,label; all of them, or none if one is unknown.
+    """Label items from a CSV file with columns name,label.
+
+    All of them are labeled, or none if one is unknown.
 
     Example: al-agent annotate my_project labels.csv
     """

@@ -20,7 +20,7 @@ from ..report.learning_curves import draw_learning_curves
 from ..simulation.digits import load_digits, write_images
 from ..simulation.replay import Classifier, LearningCurves, replay, score, train
 from .options import AsJson
-from .output import progress, show, table
+from .output import listed, progress, show, table
 
 _METHODS = ("CORAL", "UNCERTAINTY", "CORESET", "RANDOM")
 _N_INITIAL, _N_FIRST_BATCH = 20, 50
@@ -29,13 +29,15 @@ _MARKER = ".al-agent-demo"
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Folder for the demo; an earlier demo in it is replaced.")] = Path(
-        "al-agent-demo"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for the demo; an earlier demo in it is replaced.")
+    ] = Path("al-agent-demo"),
     seed: Annotated[int, typer.Option(help="Of the first batch.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Run a round on 1,797 handwritten digits, then compare four methods over ten rounds.
+    """See a round on handwritten digits, and whether it pays.
+
+    A local project of 1,797 real images, a batch picked, pushed and labeled; then four methods over ten rounds.
 
     Example: al-agent demo
     """
@@ -64,12 +66,12 @@ def demo(
 
     batch = agent.query(SamplerConfig(_N_FIRST_BATCH, method="CORAL", seed=seed), score(model, agent, digits))
     say(f"3. CORAL picked {len(batch)} of {len(agent.unlabeled_set):,}, unsure and different, and pushed them:\n")
-    rows = [(str(rank), item_id, batch.reasons[rank]) for rank, item_id in enumerate(batch.item_ids[:5])]
-    say(table(("rank", "item", "reason"), rows, right=(0,)))
-    queue = ", ".join(item.id for item in platform.next_items(4))
+    rows = [(str(place + 1), batch.item_ids[place], batch.reasons[place]) for place in range(4)]
+    say(table(("#", "item", "reason"), rows, right=(0,)))
+    queue = listed("   The labeling queue now begins:", [item.id for item in platform.next_items(3)])
     sheet = folder / "contact_sheet.png"
     draw_contact_sheet(sheet, f"{agent.history[-1].name}: what to label next", batch, agent.items(batch.item_ids))
-    say(f"\n   The labeling queue now begins: {queue}\n   All picks as a picture: {sheet}")
+    say(f"\n{queue}\n   All picks as a picture: {sheet}")
 
     digits.reveal(platform, batch.item_ids)
     agent.refresh()

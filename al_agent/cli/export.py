@@ -14,7 +14,8 @@ from .output import show
 def export(
     project: Project,
     output: Annotated[
-        Path, typer.Argument(help="picks.csv for an upload page, picks.json, or picks.txt.", show_default=False)
+        Path,
+        typer.Argument(metavar="OUTPUT", help="picks.csv for an upload page, picks.json, or picks.txt.", show_default=False),
     ],
     whole_pool: Annotated[bool, typer.Option("--whole-pool", help="Add every other unlabeled item, with value 0.")] = False,
     journal: JournalFile = None,

@@ -14,7 +14,7 @@ from .output import show
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of the new project.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the new project.", show_default=False)],
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, if it is another one.", show_default=False)
     ] = None,

@@ -14,7 +14,7 @@ from ..platforms.local import PlatformLocal
 SCORES_FILE = "scores.npz"
 EMBEDDINGS_FILE = "embeddings.npz"
 
-Project = Annotated[Path, typer.Argument(help="Folder of the local project.", show_default=False)]
+Project = Annotated[Path, typer.Argument(metavar="PROJECT", help="Folder of the local project.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JournalFile = Annotated[
     Path | None, typer.Option("--journal", help="Record of rounds; by default in the project's folder.", show_default=False)

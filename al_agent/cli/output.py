@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -18,11 +19,25 @@ def show(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     print(json.dumps(result, ensure_ascii=False) if as_json else text)
 
 
-def print_failure(error: BaseException, message: str, *, as_json: bool) -> None:
+def print_failure(error: BaseException, *, as_json: bool) -> None:
     """Print what went wrong on standard error, and with `--json` as the one object on standard output too."""
     if as_json:
-        print(json.dumps({"error": type(error).__name__, "message": message}, ensure_ascii=False))
-    print(f"error: {message}", file=sys.stderr)
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
+    print(f"error: {error}", file=sys.stderr)
+
+
+def print_wrong_use(error: Any, words: Sequence[str]) -> None:
+    """Print what was wrong with the words of a command, and where help is.
+
+    Args:
+        error: A usage error of the command-line library.
+        words: What was typed after `al-agent`.
+    """
+    if "--json" in words:
+        print(json.dumps({"error": "WrongUse", "message": error.format_message()}, ensure_ascii=False))
+    error.show()
+    if error.ctx is None:  # raised by a verb, not by the parser
+        print(f"Try 'al-agent {words[0]} --help' for help.", file=sys.stderr)
 
 
 def print_warning(
@@ -43,7 +58,7 @@ def progress(total: int, what: str) -> tqdm[NoReturn]:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Rows under a header in columns; the last column is cut so that a line fits 80 characters.
+    """Rows under a header in columns; the last column is wrapped so that every line fits 80 characters.
 
     Args:
         header: Names of the columns.
@@ -51,16 +66,25 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
         right: Columns that are aligned to the right, as numbers are.
     """
     lines = [list(header), *(list(map(_on_one_line, row)) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    room = WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    widths[-1] = min(widths[-1], max(room, 8))
-    return "\n".join(
-        "  ".join(
-            _clipped(cell, width).rjust(width) if column in right else _clipped(cell, width).ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths))
-        ).rstrip()
-        for line in lines
-    )
+    widths = [min(max(len(line[column]) for line in lines), WIDTH // 2) for column in range(len(header))]
+    widths[-1] = max(WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1), 8)
+    printed = []
+    for line in lines:
+        *cells, last = line
+        cells = [_clipped(cell, width) for cell, width in zip(cells, widths)]
+        cells = [c.rjust(w) if column in right else c.ljust(w) for column, (c, w) in enumerate(zip(cells, widths))]
+        if len(widths) - 1 in right:
+            last = last.rjust(max(len(other[-1]) for other in lines))
+        first, *more = textwrap.wrap(last, widths[-1], drop_whitespace=False) or [""]
+        printed.append("  ".join([*cells, first]).rstrip())
+        printed += [" " * (WIDTH - widths[-1]) + part.strip() for part in more]
+    return "\n".join(printed)
+
+
+def listed(introduction: str, names: Sequence[str]) -> str:
+    """`introduction` and some names, wrapped to 80 characters between names."""
+    text = f"{introduction} {', '.join(map(_on_one_line, names))}"
+    return textwrap.fill(text, WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False)
 
 
 def _on_one_line(cell: str) -> str:

@@ -7,7 +7,9 @@ from .output import show
 
 
 def push(project: Project, journal: JournalFile = None, as_json: AsJson = False) -> None:
-    """Push the last round's priorities; only what differs is sent, so it may be repeated.
+    """Push the last round's priorities, or finish pushing them.
+
+    Only what differs is sent, so it may be repeated.
 
     Example: al-agent push my_project
     """

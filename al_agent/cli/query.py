@@ -24,7 +24,7 @@ def query(
     ] = None,
     method: Annotated[
         str, typer.Option("--method", "-m", help="RANDOM, UNCERTAINTY, BATCH_UNCERTAINTY, CORESET or CORAL.")
-    ] = "CORAL",
+    ] = "CORESET",
     score: Annotated[str | None, typer.Option(help="Name of the score.", show_default="the scorer's default")] = None,
     scores: Annotated[
         Path | None, typer.Option(help="File that al-agent score wrote.", show_default="PROJECT/scores.npz")
@@ -47,7 +47,9 @@ def query(
     journal: JournalFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pick the next batch, note it as a round, and put it at the head of the labeling queue.
+    """Pick the next batch, and put it at the head of the queue.
+
+    The batch is noted as a round first, so that a failed push loses nothing: al-agent push finishes it.
 
     Examples:
 
@@ -96,8 +98,9 @@ def query(
         "notes": list(current.notes),
         "picks": [{"item_id": item_id, "gain": gain, "reason": reason} for item_id, gain, reason in picks],
     }
-    rows = [(str(rank), f"{gain:.3g}", item_id, reason) for rank, (item_id, gain, reason) in enumerate(picks[:_N_SHOWN])]
-    lines = [table(("rank", "gain", "item", "reason"), rows, right=(0, 1))] if rows else []
+    shown = [(gain, item_id, reason) for item_id, gain, reason in picks[:_N_SHOWN]]
+    rows = [(str(place), f"{gain:.3g}", *texts) for place, (gain, *texts) in enumerate(shown, start=1)]
+    lines = [table(("#", "gain", "item", "reason"), rows, right=(0, 1))] if rows else []
     if len(picks) > _N_SHOWN:
         lines += [f"... and {len(picks) - _N_SHOWN:,} more: al-agent export {project} picks.csv"]
     pushed = "pushed to the head of the queue" if current.is_pushed else f"not pushed; al-agent push {project} does it"

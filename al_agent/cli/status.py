@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..platforms.local import PlatformLocal
 from .options import AsJson, JournalFile, Project, open_agent
-from .output import show, table
+from .output import listed, show, table
 
 
 def status(project: Project, journal: JournalFile = None, as_json: AsJson = False) -> None:
-    """Show the sets of a project, its rounds, and what is next in the queue.
+    """Show the sets, the rounds and the next items of a project.
 
     Example: al-agent status my_project
     """
@@ -56,5 +56,5 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
     else:
         lines += ["no round yet; al-agent query makes one"]
     if next_ids:
-        lines += ["", f"next in the queue: {', '.join(next_ids)}"]
+        lines += ["", listed("next in the queue:", next_ids)]
     show(result, "\n".join(lines), as_json=as_json)

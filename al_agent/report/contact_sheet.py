@@ -51,7 +51,7 @@ def draw_contact_sheet(
         y = _HEADER + place // n_columns * _CELL[1]
         sheet.paste(_thumbnail(items[place].media), (x, y))
         left = x + _THUMBNAIL + 8
-        draw.text((left, y), f"#{place + 1}   {selection.gains[place]:.3g}", _INK, bold)
+        draw.text((left, y), f"#{place + 1}   gain {selection.gains[place]:.3g}", _INK, bold)
         draw.text((left, y + 19), _clipped(items[place].id, 28), _MUTED, small)
         lines = [
             line for part in selection.reasons[place].split("; ") for line in textwrap.wrap(part, 29, break_long_words=True)

@@ -36,7 +36,7 @@ TOP_2 = SamplerConfig(2, method="UNCERTAINTY")
 def test_the_sets_follow_the_platform_after_a_refresh(make_local: MakeLocal) -> None:
     platform = make_local(4)
     agent = ActiveLearningAgent(platform)
-    assert len(agent.unlabeled_set) == 4
+    assert list(agent.unlabeled_set) == [f"img_{n:02d}.jpg" for n in range(4)]
     platform.annotate({"img_02.jpg": "cat"})
     platform.skip(["img_00.jpg"])
     platform.add_images(["new.jpg"])

@@ -1,0 +1,238 @@
+"""The command line: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from al_agent import Embeddings, PlatformLocal
+from al_agent.cli import app, main
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Ten images, predictions and embeddings of them."""
+    folder = tmp_path / "project"
+    ids = [f"img_{n}.png" for n in range(10)]
+    PlatformLocal.create(folder, images=ids)
+    probability = np.linspace(0.5, 1.0, 10)
+    np.savez(tmp_path / "p.npz", item_ids=ids, probabilities=np.stack([probability, 1 - probability], axis=1))
+    np.savez(tmp_path / "l.npz", item_ids=ids, logits=np.stack([np.arange(10.0), np.zeros(10)], axis=1))
+    Embeddings(ids, np.arange(10.0)[:, None]).save(folder / "embeddings.npz")
+    return folder
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
+    status = main([*map(str, words), "--json"])
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    result = json.loads(printed.out)
+    assert isinstance(result, dict)
+    return result
+
+
+def test_a_round_from_the_shell(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scored = run_json(capsys, "score", project, "--probabilities", tmp_path / "p.npz")
+    assert (scored["n_items"], scored["default"]) == (10, "uncertainty_margin")
+    assert scored["columns"]["uncertainty_margin"] == {"lowest": 0.0, "median": pytest.approx(0.5), "highest": 1.0}
+
+    queried = run_json(capsys, "query", project, "-n", "3", "-m", "uncertainty")
+    assert [pick["item_id"] for pick in queried["picks"]] == ["img_0.png", "img_1.png", "img_2.png"]
+    assert (queried["is_pushed"], queried["push"]["updated"]) == (True, 3)
+
+    (tmp_path / "labels.csv").write_text("name,label\nimg_0.png,cat\nimg_1.png,dog\n", encoding="utf-8")
+    assert run_json(capsys, "annotate", project, tmp_path / "labels.csv")["n_labeled"] == 2
+    status = run_json(capsys, "status", project)
+    assert status["counts"] == {"unlabeled": 8, "labeled": 2, "skipped": 0, "locked": 0}
+    assert status["next_items"][:2] == ["img_2.png", "img_3.png"]
+    assert status["rounds"][0]["n_labeled_since"] == 2
+
+    assert run_json(capsys, "export", project, tmp_path / "picks.txt")["n_items"] == 3
+    assert (tmp_path / "picks.txt").read_text(encoding="utf-8") == "img_0.png\nimg_1.png\nimg_2.png\n"
+
+
+def test_a_dry_run_waits_for_push(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queried = run_json(capsys, "query", project, "--proportion", "0.2", "--method", "coreset", "--dry-run")
+    assert (len(queried["picks"]), queried["is_pushed"], queried["push"]) == (2, False, None)
+    assert [item.priority for item in PlatformLocal(project).next_items(10)] == [None] * 10
+    pushed = run_json(capsys, "push", project)
+    assert (pushed["counts"]["updated"], pushed["is_pushed"]) == (2, True)
+    assert run_json(capsys, "push", project)["counts"]["unchanged"] == 2
+
+
+def test_logits_are_scored_too(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_json(capsys, "score", project, "--logits", tmp_path / "l.npz", "-o", tmp_path / "s.npz")
+    queried = run_json(capsys, "query", project, "-n", "1", "-m", "uncertainty", "--scores", tmp_path / "s.npz")
+    assert queried["picks"][0] == {
+        "item_id": "img_0.png",
+        "gain": 1.0,
+        "reason": "uncertainty_margin 1, 90th percentile",
+    }
+
+
+def test_text_for_people_fits_eighty_columns_and_is_quiet_when_piped(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["score", project, "--probabilities", tmp_path / "p.npz"],
+        ["query", project, "-n", "4", "-m", "coral"],
+        ["status", project],
+        ["push", project],
+        ["export", project, tmp_path / "picks.csv"],
+    ):
+        assert main([str(word) for word in words]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        for line in printed.out.splitlines():
+            if str(tmp_path) not in line:
+                assert len(line) <= 80, line
+
+
+WRONG_USE = [
+    (["query", "PROJECT", "-n", "0"], "n_samples is 0"),
+    (["query", "PROJECT", "-n", "1.5"], "valid int"),
+    (["query", "PROJECT", "-m", "magic"], "unknown sampling method 'magic'; expected one of RANDOM"),
+    (["query", "PROJECT", "-m", "uncertainty"], "UNCERTAINTY needs scores"),
+    (["query"], "Missing argument"),
+    (["score", "PROJECT"], "give one of --probabilities"),
+    (["score", "PROJECT", "--coco-results", "x.json"], "go together"),
+    (["frobnicate"], "No such command"),
+    (["status", "PROJECT", "--colour"], "No such option"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_USE, ids=[" ".join(words) for words, _ in WRONG_USE])
+def test_wrong_use_exits_with_2_and_says_where_help_is(
+    words: list[str], message: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(project) if word == "PROJECT" else word for word in words]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "--help" in printed.err
+    assert printed.out == ""
+
+
+def test_failures_exit_with_1_in_one_line_and_as_json(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, message in {
+        ("status", str(tmp_path)): "is no local project",
+        ("push", str(project)): "there was no round",
+        ("export", str(project), str(tmp_path / "x.csv")): "there was no round",
+        ("query", str(project), "-n", "11", "-m", "random"): "n_samples is 11, and 10 items can still be labeled",
+        ("score", str(project), "--probabilities", str(tmp_path / "nowhere.npz")): "No such file",
+        ("init", str(project), "--images", str(tmp_path)): "is a project already",
+    }.items():
+        assert main(words) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("error: ")
+        assert message in printed.err
+        assert len(printed.err.splitlines()) == 1
+        assert main([*words, "--json"]) == 1
+        assert message in json.loads(capsys.readouterr().out)["message"]
+
+
+def test_scores_of_other_items_are_refused_before_anything_is_written(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "other.npz", item_ids=["x.png"], probabilities=[[0.5, 0.5]])
+    assert main(["score", str(project), "--probabilities", str(tmp_path / "other.npz")]) == 1
+    assert "1 of 1 items with a score are not in the project, the first is 'x.png'" in capsys.readouterr().err
+    assert not (project / "scores.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\na,b\n", "has the columns file, label; expected name,label"),
+        ("name,label\nimg_0.png,\n", "line 2"),
+        ("name,label\nimg_0.png,a\nimg_0.png,b\n", "labels 'img_0.png' a second time"),
+        ("name,label\nimg_0.png,a\nx.png,b\n", "the first is 'x.png'; nothing was changed"),
+        ("name,label\n", "has no rows"),
+        ("", "has the columns none"),
+    ],
+)
+def test_wrong_label_files_are_refused_whole(
+    content: str, message: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.csv").write_text(content, encoding="utf-8")
+    assert main(["annotate", str(project), str(tmp_path / "labels.csv")]) == 1
+    assert message in capsys.readouterr().err
+    assert PlatformLocal(project).labels() == {}
+
+
+def test_init_finds_the_images_of_another_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"")
+    assert run_json(capsys, "init", tmp_path / "new", "--images", tmp_path / "photos")["n_items"] == 1
+    assert [item.id for item in PlatformLocal(tmp_path / "new").list_items()] == ["a.png"]
+
+
+def test_help_shows_every_verb_and_every_verb_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    verbs = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    overview = capsys.readouterr().out
+    assert verbs == ["demo", "init", "status", "annotate", "score", "query", "push", "export"]
+    for verb in verbs:
+        assert verb in overview
+        assert main([verb, "--help"]) == 0
+        assert f"al-agent {verb}" in capsys.readouterr().out.split("Example", 1)[1]
+
+
+def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "al_agent.cli", "status", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("pack", "results", "images", "n_images"),
+    [
+        ("det_cartucho_map85.zip", "detections.json", "annotations.json", 85),
+        (
+            "preds_coco_val2014_fake100.zip",
+            "instances_val2014_fakebbox100_results.json",
+            "instances_val2014_100.json",
+            100,
+        ),
+    ],
+)
+def test_a_round_from_real_detector_output_to_a_csv_from_the_shell_alone(
+    pack: str, results: str, images: str, n_images: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = SHARED / "data" / pack
+    if not archive.exists():
+        pytest.skip(f"needs {pack}")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path)
+    annotations = json.loads((tmp_path / images).read_text(encoding="utf-8"))
+    project, output = tmp_path / "project", tmp_path / "picks.csv"
+    if (tmp_path / "images").is_dir():
+        run_json(capsys, "init", project, "--images", tmp_path / "images")
+    else:
+        PlatformLocal.create(project, images=[image["file_name"] for image in annotations["images"]])
+    scored = run_json(
+        capsys, "score", project, "--coco-results", tmp_path / results, "--coco-images", tmp_path / images,
+        "--without-boxes", "0.5", "--aggregation", "sum",
+    )  # fmt: skip
+    assert scored["n_items"] == n_images
+    queried = run_json(capsys, "query", project, "-n", "20", "-m", "uncertainty", "--score", "one_vs_two_margin_sum")
+    assert run_json(capsys, "export", project, output)["n_items"] == 20
+    lines = output.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "name,entropy_value"
+    assert lines[1:] == [f"{pick['item_id']},{20 - rank}" for rank, pick in enumerate(queried["picks"])]
+    gains = [pick["gain"] for pick in queried["picks"]]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[0] == scored["columns"]["one_vs_two_margin_sum"]["highest"]
