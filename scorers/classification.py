@@ -42,9 +42,4 @@ class ScorerClassification(Scorer[ClassificationPredictions]):
 
     def score_chunk(self, predictions: ClassificationPredictions) -> Mapping[str, npt.NDArray[np.float64]]:
         """The three scores of n items; time O(n c), memory O(n)."""
-        probabilities = predictions.probabilities
-        return {
-            "uncertainty_least_confidence": uncertainty.least_confidence(probabilities),
-            "uncertainty_margin": uncertainty.margin(probabilities),
-            "uncertainty_entropy": uncertainty.entropy(probabilities),
-        }
+        return uncertainty.uncertainties(predictions.probabilities)

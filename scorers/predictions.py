@@ -27,6 +27,8 @@ from .formats import coco
 
 IntArray = npt.NDArray[np.int64]
 
+_MOST_LABELS = 2**31  # so that an item's row and a label fit one 64-bit number
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class ClassificationPredictions:
@@ -374,10 +376,8 @@ def _check_labels(
             raise ValueError(f"class_names has {n_classes} names for {n_columns} columns of class_probabilities")
         if n_classes is None:
             n_classes, source = n_columns, "class_probabilities"
-    wrong = labels < 0
-    if n_classes is not None:
-        wrong = wrong | (labels >= n_classes)
+    wrong = (labels < 0) | (labels >= (_MOST_LABELS if n_classes is None else n_classes))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        span = "0 or more" if n_classes is None else f"0 to {n_classes - 1}, by {source}"
+        span = f"0 to {_MOST_LABELS - 1}" if n_classes is None else f"0 to {n_classes - 1}, by {source}"
         raise ValueError(f"the label of {box_name(row)} is {labels[row]}; expected {span}")

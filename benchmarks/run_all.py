@@ -1,0 +1,21 @@
+"""Runs every benchmark in a process of its own, and prints Markdown."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from measure import machine
+
+
+def main() -> None:
+    folder = Path(__file__).parent
+    print(f"{machine()}, {os.cpu_count()} processors", flush=True)
+    for script in sorted(folder.glob("bench_*.py")):
+        subprocess.run([sys.executable, str(script)], check=True)
+
+
+if __name__ == "__main__":
+    main()
