@@ -225,10 +225,10 @@ class ActiveLearningAgent:
                 selection=selection,
             )
         )
-        for note in notes:
-            warnings.warn(note, stacklevel=2)
         if push:
             self._push()
+        for note in notes:  # last, so that warnings that are errors stop nothing
+            warnings.warn(note, stacklevel=2)
         return selection
 
     def push(self) -> PushReport:

@@ -25,7 +25,7 @@ class Listing:
         self.ranks: dict[str, int] = {}
         for item in items:
             ids.append(item.id)
-            states.append(item.state)
+            states.append(ItemState(item.state))  # a platform of one's own may say plain 'labeled'
             if item.priority is not None:
                 self.ranks[item.id] = item.priority
         self.item_ids = tuple(ids)

@@ -80,8 +80,8 @@ def demo(
     say(f"4. The batch labeled and the model trained again: {len(agent.labeled_set)} labels, accuracy {after:.1%}.")
 
     say(
-        f"5. Was it worth it? {_N_ROUNDS} rounds of {_N_PER_ROUND} by each method from {_N_SEEDS} random starts, accuracy\n"
-        "   in percent on the test set, mean over the starts and standard error:\n"
+        f"5. Was it worth it? {_N_ROUNDS} rounds of {_N_PER_ROUND} by each method from {_N_SEEDS} random starts:\n"
+        "   accuracy on the test set in percent, mean over the starts ± standard error.\n"
     )
     with progress(len(_METHODS) * _N_SEEDS * _N_ROUNDS, "   rounds") as bar:
         curves = replay(

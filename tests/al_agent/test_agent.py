@@ -191,6 +191,16 @@ def test_items_that_appeared_since_the_predictions_wait_and_are_reported(
     assert "appeared" in agent.history[-1].notes[0]
 
 
+def test_warnings_that_are_errors_do_not_stop_a_push(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(3)
+    agent = ActiveLearningAgent(platform)
+    scores = rising_scores(agent.query_set)
+    platform.remove_images(["img_02.jpg"])
+    with pytest.raises(UserWarning, match="vanished"):  # warnings are errors in these tests
+        agent.query(TOP_2, scores)
+    assert agent.history[-1].is_pushed
+
+
 def test_items_that_vanished_since_the_predictions_are_left_out_and_reported(
     make_local: MakeLocal, rising_scores: MakeScores
 ) -> None:
@@ -274,6 +284,16 @@ def test_running_the_same_line_again_finishes_a_push_that_was_incomplete(
     assert second.item_ids == first.item_ids
     assert sorted(remote.sent) == sorted(first.item_ids)
     assert [one.is_pushed for one in agent.history] == [False, True]
+
+
+def test_a_platform_of_ones_own_may_say_states_in_plain_words(make_remote: Callable[[int], Any], tmp_path: Path) -> None:
+    remote = make_remote(3)
+    remote.set_state("img_01.jpg", "labeled")
+    agent = ActiveLearningAgent(remote, journal=tmp_path / "rounds.sqlite")
+    assert agent.labeled_set == ("img_01.jpg",)
+    remote.set_state("img_01.jpg", "finished")
+    with pytest.raises(ValueError, match="'finished' is not a valid ItemState"):
+        agent.refresh()
 
 
 def test_locked_items_are_counted_and_never_picked(

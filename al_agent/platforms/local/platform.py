@@ -13,7 +13,7 @@ from ...errors import NotFound, Unavailable
 from ..base import Item, ItemState, PushReport
 from . import mapping, wire
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class PlatformLocal:
@@ -63,8 +63,8 @@ class PlatformLocal:
 
         Args:
             folder: The project's folder; it is made where there is none.
-            images: None takes every image file below the project's folder; a folder, every image file below that one;
-                or the images themselves, as names relative to the project's folder, or as absolute paths. Ids are the
+            images: None takes every image file below the project's folder; a folder, every image file below that one
+                (hidden folders and links to folders are not entered); or the images themselves, as names relative to the project's folder, or as absolute paths. Ids are the
                 paths relative to the folder of the images. Names are taken as given: whether the files are there
                 is not checked (`missing_files` does).
 
