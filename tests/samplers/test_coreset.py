@@ -443,6 +443,14 @@ def test_cosine_distances_by_hand() -> None:
     )
 
 
+def test_the_first_cosine_pick_is_farthest_from_the_direction_of_the_mean() -> None:
+    vectors = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 3.0]])  # unit rows have the mean (2, 1) / 3
+    selection = SamplerCoreset(metric="cosine").select(pool_of(vectors, []), 3)
+    assert rows_of(selection) == [2, 0, 1]
+    np.testing.assert_allclose(selection.gains, [1 - 1 / math.sqrt(5), 1.0, 0.0], rtol=1e-14)
+    assert selection.reasons[0] == "0.553 from the pool's mean, nothing being labeled yet"
+
+
 @pytest.mark.parametrize(("min_distance", "n_picks"), [(2, 1), (2.01, 0), (1, 2), (0.2, 3)])
 def test_min_distance_is_in_the_unit_of_the_metric(min_distance: float, n_picks: int) -> None:
     vectors = np.array([[2.0, 0.0], [0.0, 4.0], [-8.0, 0.0], [1.0, 1.0]])

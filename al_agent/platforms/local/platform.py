@@ -63,10 +63,10 @@ class PlatformLocal:
 
         Args:
             folder: The project's folder; it is made where there is none.
-            images: None takes every image file below the project's folder; a folder, every image file below that one
-                (hidden folders and links to folders are not entered); or the images themselves, as names relative to the project's folder, or as absolute paths. Ids are the
-                paths relative to the folder of the images. Names are taken as given: whether the files are there
-                is not checked (`missing_files` does).
+            images: None takes every image file below the project's folder; a folder, every image file below that one;
+                or the images themselves, as names relative to the project's folder, or as absolute paths. Hidden
+                folders and links to folders are not entered. Ids are the paths relative to the folder of the images.
+                Names are taken as given: whether the files are there is not checked (`missing_files` does).
 
         Raises:
             ValueError: There are no images, one is given twice, lies outside, or has a name that cannot be stored; or the
