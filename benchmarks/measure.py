@@ -50,7 +50,8 @@ def measure(what: str, work: Callable[[], object], *, n_runs: int = 3, note: str
 
 def print_table(title: str, rows: Sequence[Row]) -> None:
     """Print rows as Markdown; the ratio is to the first row's time."""
-    print(f"\n## {title}\n\n| what | wall s | times the first | CPU s | peak MB | note |\n| --- | --- | --- | --- | --- | --- |")
+    print(f"\n## {title}\n\n| what | wall s | times the first | CPU s | peak MB | note |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for row in rows:
         ratio = row.wall_s / rows[0].wall_s
         print(f"| {row.what} | {row.wall_s:.3g} | {ratio:.2g} | {row.cpu_s:.3g} | {row.peak_mb:.0f} | {row.note} |")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .pool import Pool
 from .random_order import shuffled_candidates
-from .reasons import score_reasons
+from .reasons import in_words, score_reasons
 from .sampler import Picks, Sampler, checked_count
 
 
@@ -18,9 +18,10 @@ from .sampler import Picks, Sampler, checked_count
 class SamplerBatchUncertainty(Sampler):
     """Cut the shuffled candidates into batches, and take batches by falling value until there are enough items.
 
-    The value of a batch is the sum or the mean of its items' scores; the last batch of the cut may be smaller, and its
-    sum counts as if it were full. Inside a batch the highest score comes first, and of the batch that completes the
-    request only as many as needed are taken. The gain of a pick is its score. Time O(n log n).
+    The value of a batch is the sum or the mean of its items' scores. The two differ for the last batch of the cut alone,
+    which may be smaller: its sum is then smaller too, its mean is not. Inside a batch the highest score comes first, and
+    of the batch that completes the request only as many as needed are taken. The gain of a pick is its score. Time
+    O(n log n).
 
     Mixing each batch at random keeps a batch from being all look-alikes, which the highest scores alone often are.
 
@@ -46,7 +47,7 @@ class SamplerBatchUncertainty(Sampler):
 
     def __post_init__(self) -> None:
         checked_count(self.batch_size, "batch_size")
-        if self.aggregate not in {"sum", "mean"}:
+        if self.aggregate not in ("sum", "mean"):
             raise ValueError(f"aggregate is {self.aggregate!r}; expected 'sum' or 'mean'")
 
     @property
@@ -58,17 +59,17 @@ class SamplerBatchUncertainty(Sampler):
         """Rank the batches."""
         assert pool.scores is not None
         shuffled = shuffled_candidates(pool, rng)
-        batch_of = np.arange(len(shuffled)) // self.batch_size
+        batch_of = np.arange(len(shuffled)) // min(self.batch_size, len(shuffled))
         sizes = np.bincount(batch_of)
-        means = np.bincount(batch_of, weights=pool.scores[shuffled]) / sizes
-        values = means * self.batch_size if self.aggregate == "sum" else means
+        sums = np.bincount(batch_of, weights=pool.scores[shuffled])
+        values = sums if self.aggregate == "sum" else sums / sizes
         place = np.empty(len(sizes), dtype=np.int64)
         place[np.argsort(-values, kind="stable")] = np.arange(len(sizes))
         order = np.lexsort((shuffled, -pool.scores[shuffled], place[batch_of]))[:n_samples]
         rows = shuffled[order]
         on_pick(n_samples)
         reasons = [
-            f"{reason}; in batch {place[batch] + 1} of {len(sizes)}, {self.aggregate} {values[batch]:.3g}"
+            f"{reason}; in batch {place[batch] + 1} of {len(sizes)}, {self.aggregate} {in_words(values[batch])}"
             for reason, batch in zip(score_reasons(pool, rows), batch_of[order].tolist())
         ]
         return Picks(rows, pool.scores[rows], tuple(reasons))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,8 +12,10 @@ import numpy.typing as npt
 from .kcenter import check_metric, greedy_centers
 from .pool import Pool
 from .reasons import score_reasons
-from .sampler import Picks, Sampler
+from .sampler import Picks, Sampler, check_number
 from .uncertainty import SamplerUncertainty
+
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class SamplerCoral(Sampler):
         score_strength: Exponent of the score, 0 or more.
         distance_strength: Exponent of the distance, 0 or more.
         metric: `euclidean` or `cosine`, as for CORESET.
-        min_distance: Stop when the farthest candidate is nearer than this; None never stops.
+        min_distance: Pick nothing nearer than this to a labeled or picked item, and stop when nothing else is left; None
+            never stops.
 
     Raises:
         ValueError: An option is out of range, or both strengths are 0.
@@ -62,9 +64,7 @@ class SamplerCoral(Sampler):
     def __post_init__(self) -> None:
         check_metric(self.metric, self.min_distance)
         for name in ("score_strength", "distance_strength"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; expected a finite number of 0 or more")
+            check_number(getattr(self, name), name)
         if self.score_strength == 0 == self.distance_strength:
             raise ValueError("score_strength and distance_strength are both 0, which leaves nothing to choose by")
 
@@ -75,8 +75,8 @@ class SamplerCoral(Sampler):
 
     @property
     def needs_vectors(self) -> bool:
-        """Unless the distance has strength 0."""
-        return self.distance_strength > 0
+        """Unless the distance has strength 0 and may be any."""
+        return self.distance_strength > 0 or self.min_distance is not None
 
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Pick greedily by the product."""
@@ -87,7 +87,7 @@ class SamplerCoral(Sampler):
             n_samples,
             metric=self.metric,
             min_distance=self.min_distance,
-            worth=self._worth(pool) if self.needs_scores else self._powered,
+            worth=self._worth(pool),
             on_pick=on_pick,
         )
         reasons = walk.reasons
@@ -96,23 +96,44 @@ class SamplerCoral(Sampler):
             reasons = tuple(f"{score}; {distance}" for score, distance in zip(scored, walk.reasons))
         return Picks(walk.rows, walk.worths, reasons, walk.note)
 
-    def _powered(self, distances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return _power(distances, self.distance_strength)
+    def _worth(self, pool: Pool) -> Callable[[Vector], Vector]:
+        """What picking each row would be worth, given all distances."""
+        weights = np.ones(len(pool))
+        if self.needs_scores:
+            weights[pool.labeled] = 0.0
+            assert pool.scores is not None
+            scores, candidates = pool.scores, pool.candidates
+            if scores[candidates].min() < 0:
+                row = int(candidates[scores[candidates].argmin()])
+                raise ValueError(
+                    f"{pool.score_name} of {pool.item_ids[row]!r} is {scores[row]:.6g}; CORAL multiplies scores, which "
+                    "must be 0 or more: shift or rescale them, for example to [0, 1]"
+                )
+            weights[candidates] = _power(scores[candidates], self.score_strength)
+            _check_in_range(weights, (scores > 0) & ~pool.is_labeled)
 
-    def _worth(self, pool: Pool) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-        assert pool.scores is not None
-        candidates = pool.candidates
-        if pool.scores[candidates].min() < 0:
-            row = int(candidates[pool.scores[candidates].argmin()])
-            raise ValueError(
-                f"{pool.score_name} of {pool.item_ids[row]!r} is {pool.scores[row]:.6g}; CORAL multiplies scores, which "
-                "must be 0 or more: shift or rescale them, for example to [0, 1]"
-            )
-        weights = np.zeros(len(pool))
-        weights[candidates] = _power(pool.scores[candidates], self.score_strength)
-        return lambda distances: weights * self._powered(distances)
+        def worth(distances: Vector) -> Vector:
+            with np.errstate(all="ignore"):  # what leaves the range of float64 is found out below
+                products: Vector = weights * _power(distances, self.distance_strength)
+            _check_in_range(products, (weights > 0) & (distances > 0))
+            return products
+
+        return worth
 
 
-def _power(values: npt.NDArray[np.float64], exponent: float) -> npt.NDArray[np.float64]:
-    """`values ** exponent`; strength 1 changes no bit."""
-    return values if exponent == 1 else values**exponent
+def _power(values: Vector, exponent: float) -> Vector:
+    """`values ** exponent`; strength 1 changes no bit, and strength 0 makes all alike."""
+    if exponent == 1:
+        return values
+    with np.errstate(all="ignore"):
+        return np.asarray(values**exponent, dtype=np.float64)
+
+
+def _check_in_range(products: Vector, is_positive: npt.NDArray[np.bool_]) -> None:
+    """Raise if products are infinite, or if all that are positive were rounded to 0."""
+    best = products.max()
+    if not np.isfinite(best) or (best == 0 and is_positive.any()):
+        raise ValueError(
+            "score ** score_strength * distance ** distance_strength leaves the range of float64; rescale the scores and "
+            "embeddings to about 1, or lower the strengths"
+        )

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from .nearest_centers import NearestCenters, squared_distances
 from .pool import Pool, Vectors
-from .sampler import Picks, Sampler
+from .reasons import in_words
+from .sampler import Picks, Sampler, check_number
 
 METRICS = ("euclidean", "cosine")
 
@@ -25,11 +26,14 @@ class SamplerCoreset(Sampler):
     distance is its gain. With nothing labeled the first pick is the item farthest from the pool's mean. Duplicates of
     labeled or picked items have distance 0 and come last.
 
-    Time O((l + k) n d) with small constants for l labeled items and k picks, memory O(n d): one float32 copy.
+    Time O((l + k) n d) with small constants for l labeled items and k picks, memory O(n d): one float32 copy, and for
+    cosine the unit vectors.
 
     Args:
-        metric: `euclidean`, or `cosine`: `1 - cos`, of vectors that must not be zero.
-        min_distance: Stop when the farthest candidate is nearer than this, in the metric's unit; None never stops.
+        metric: `euclidean`, or `cosine`: `1 - cos`, of vectors that must not be zero; with nothing labeled, from the
+            direction of the mean.
+        min_distance: Pick nothing nearer than this to a labeled or picked item, in the metric's unit, and stop when
+            nothing else is left; None never stops.
 
     Raises:
         ValueError: An option is out of range.
@@ -68,8 +72,8 @@ def check_metric(metric: str, min_distance: float | None) -> None:
     """Raise if the metric is unknown or the stopping distance is no distance."""
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}; expected one of {', '.join(METRICS)}")
-    if min_distance is not None and not (math.isfinite(min_distance) and min_distance >= 0):
-        raise ValueError(f"min_distance is {min_distance}; expected a finite distance of 0 or more, or None")
+    if min_distance is not None:
+        check_number(min_distance, "min_distance")
 
 
 class Walk(NamedTuple):
@@ -101,17 +105,16 @@ def greedy_centers(
         pool: A pool with vectors.
         n_samples: Number of picks, at most the candidates.
         metric: `euclidean` or `cosine`.
-        min_distance: Stop when every candidate is nearer than this to a center.
+        min_distance: Pick nothing nearer than this to a center; stop when nothing else is left.
         worth: What a pick is worth, given all distances; None: the distance itself.
         on_pick: Called with 1 after each pick.
     """
     vectors = _unit_rows(pool) if metric == "cosine" else pool.vectors
     assert vectors is not None
     centers = NearestCenters(vectors)
-    labeled = pool.labeled
-    centers.add(labeled)
-    is_labeled = np.isin(np.arange(len(pool)), labeled, assume_unique=True)
-    is_candidate = ~is_labeled
+    centers.add(pool.labeled)
+    is_candidate = ~pool.is_labeled
+    has_center = bool(pool.is_labeled.any())
 
     rows: list[int] = []
     worths: list[float] = []
@@ -119,29 +122,29 @@ def greedy_centers(
     reasons: list[str] = []
     note = ""
     while len(rows) < n_samples:
-        is_first = not rows and not len(labeled)
-        squared = _squared_from_mean(vectors, centers.mean, metric) if is_first else centers.squared
+        squared = centers.squared if has_center else _squared_from_mean(vectors, centers.mean, metric)
         distance = squared / 2 if metric == "cosine" else np.sqrt(squared)
-        value = np.where(is_candidate, distance if worth is None else worth(distance), -np.inf)
+        is_open = is_candidate & (distance >= min_distance) if has_center and min_distance is not None else is_candidate
+        if not is_open.any():
+            farthest = distance[is_candidate].max()
+            note = (
+                f"stopped after {len(rows):,} of {n_samples:,}: the farthest item left is {farthest:.6g} from the nearest "
+                f"labeled or picked one, below min_distance {min_distance:.6g}"
+            )
+            break
+        value = np.where(is_open, distance if worth is None else worth(distance), -np.inf)
         row = int(value.argmax())
-        if not is_first and min_distance is not None:
-            farthest = float(distance[is_candidate].max())
-            if farthest < min_distance:
-                note = (
-                    f"stopped after {len(rows):,} of {n_samples:,}: the farthest item left is {farthest:.3g} from the "
-                    f"nearest labeled or picked one, below min_distance {min_distance:.3g}"
-                )
-                break
-        if is_first:
-            reasons.append(f"{distance[row]:.3g} from the pool's mean, nothing being labeled yet")
-        else:
+        if has_center:
             nearest = int(centers.nearest[row])
-            kind = "labeled" if is_labeled[nearest] else "picked"
-            reasons.append(f"{distance[row]:.3g} from the nearest {kind} item, {pool.item_ids[nearest]!r}")
+            kind = "labeled" if pool.is_labeled[nearest] else "picked"
+            reasons.append(f"{in_words(distance[row])} from the nearest {kind} item, {pool.item_ids[nearest]!r}")
+        else:
+            reasons.append(f"{in_words(distance[row])} from the pool's mean, nothing being labeled yet")
         rows.append(row)
         worths.append(float(value[row]))
         distances.append(float(distance[row]))
         is_candidate[row] = False
+        has_center = True
         centers.add(np.array([row]))
         on_pick(1)
     return Walk(np.array(rows, dtype=np.int64), np.array(worths), np.array(distances), tuple(reasons), note)
@@ -157,12 +160,19 @@ def _squared_from_mean(vectors: Vectors, mean: npt.NDArray[np.float64], metric: 
 def _unit_rows(pool: Pool) -> Vectors:
     """The vectors divided by their lengths, in their own type, at least float32; zero vectors are refused by name."""
     assert pool.vectors is not None
-    result = np.empty(pool.vectors.shape, dtype=np.promote_types(pool.vectors.dtype, np.float32))
-    squared = squared_distances(pool.vectors, np.arange(len(pool)), np.zeros(pool.vectors.shape[1]))
-    if not squared.all():
-        row = int(np.flatnonzero(squared == 0)[0])
-        raise ValueError(
-            f"the embedding of {pool.item_ids[row]!r} is zero and has no direction; use metric='euclidean', or leave it out"
-        )
-    np.divide(pool.vectors, np.sqrt(squared)[:, None], out=result, casting="same_kind")
+    n, n_dimensions = pool.vectors.shape
+    result = np.empty((n, n_dimensions), dtype=np.promote_types(pool.vectors.dtype, np.float32))
+    step = max(1, (1 << 17) // n_dimensions)
+    for start in range(0, n, step):
+        rows = pool.vectors[start : start + step].astype(np.float64)
+        largest = np.abs(rows).max(axis=1)
+        if not largest.all():
+            row = start + int(np.flatnonzero(largest == 0)[0])
+            raise ValueError(
+                f"the embedding of {pool.item_ids[row]!r} is zero and has no direction; use metric='euclidean', or leave "
+                "it out"
+            )
+        rows = np.ldexp(rows, -np.frexp(largest)[1][:, None])  # a power of two changes no direction, and lets all be squared
+        lengths = np.sqrt(squared_distances(rows, np.arange(len(rows)), np.zeros(n_dimensions)))
+        result[start : start + step] = rows / lengths[:, None]
     return result

@@ -30,7 +30,8 @@ def squared_distances(vectors: Vectors, rows: Rows, others: Rows | Vectors) -> D
         others: `(p,)` rows, or one point `(d,)` in floats.
 
     Returns:
-        `(p,)` float64. Time O(p d), memory O(p).
+        `(p,)` float64; differences whose squares float64 cannot hold, below about 1e-162, count as 0. Time O(p d), memory
+        O(p).
     """
     n_dimensions = vectors.shape[1]
     result = np.empty(len(rows))
@@ -77,7 +78,7 @@ class NearestCenters:
         largest = max(
             float(np.abs(vectors.max(axis=0) - self.mean).max()), float(np.abs(vectors.min(axis=0) - self.mean).max())
         )
-        self._scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
+        self._scale = 2.0 ** -np.clip(np.ceil(np.log2(largest)), -400, 400) if largest > 0 else 1.0
         self._screen = np.empty((n, n_dimensions), dtype=np.float32)
         self._norms = np.empty(n)
         step = max(1, _VALUES_PER_BLOCK // n_dimensions)

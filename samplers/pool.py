@@ -20,11 +20,11 @@ class Pool:
         item_ids: n unique item ids.
         is_labeled: `(n,)` booleans; the others are candidates. None: nothing is labeled.
         scores: `(n,)` finite numbers, higher means sooner; NaN is allowed for labeled items.
-        vectors: `(n, d)` finite floats, the items' embeddings.
+        vectors: `(n, d)` floats, the items' embeddings; the methods that use them refuse NaN and infinity.
         score_name: What the scores are called in reasons.
 
     Raises:
-        ValueError: Ids doubled, lengths that differ, a candidate without a finite score, or a vector that is not finite.
+        ValueError: Ids doubled, lengths that differ, or a candidate without a finite score.
 
     Examples:
         >>> pool = Pool(("a", "b", "c"), is_labeled=np.array([True, False, False]))
@@ -46,6 +46,8 @@ class Pool:
         vectors: Vectors | None = None,
         score_name: str = "score",
     ) -> None:
+        if isinstance(item_ids, str):
+            raise ValueError(f"item_ids is the single string {item_ids!r}; expected a sequence of strings")
         ids = tuple(item_ids)
         n = len(ids)
         if len(set(ids)) != n:
@@ -53,15 +55,17 @@ class Pool:
         labeled = np.zeros(n, dtype=bool) if is_labeled is None else np.asarray(is_labeled)
         if labeled.shape != (n,) or labeled.dtype.kind != "b":
             raise ValueError(f"is_labeled has shape {labeled.shape}, type {labeled.dtype}; expected ({n},) booleans")
-        values = None if scores is None else np.asarray(scores, dtype=np.float64)
-        if values is not None:
-            if values.shape != (n,):
-                raise ValueError(f"scores has shape {values.shape}; expected ({n},)")
+        values = None
+        if scores is not None:
+            given = np.asarray(scores)
+            if given.shape != (n,) or given.dtype.kind not in "iuf":
+                raise ValueError(f"scores has shape {given.shape}, type {given.dtype}; expected ({n},) numbers")
+            values = given.astype(np.float64)
             _check_finite(np.isfinite(values) | labeled, ids, "score")
         if vectors is not None:
             vectors = np.asarray(vectors)
             if vectors.ndim != 2 or len(vectors) != n or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
-                raise ValueError(f"vectors has shape {vectors.shape}, type {vectors.dtype}; expected ({n}, d) floats")
+                raise ValueError(f"vectors has shape {vectors.shape}, type {vectors.dtype}; expected ({n}, d) floats, d > 0")
         for name, value in {
             "item_ids": ids,
             "is_labeled": labeled,

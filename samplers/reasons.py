@@ -8,6 +8,13 @@ import numpy.typing as npt
 from .pool import Pool
 
 
+def in_words(number: float) -> str:
+    """A number with three digits, as people read it: `0.0123`, `12300`."""
+    if number != 0 and not 1e-4 <= abs(number) < 1e9:
+        return f"{number:.3g}"
+    return np.format_float_positional(number, precision=3, unique=False, fractional=False, trim="-")
+
+
 def score_reasons(pool: Pool, rows: npt.NDArray[np.int64]) -> list[str]:
     """For each row its score and how it stands among the candidates: `score 0.97, 99th percentile`.
 
@@ -18,7 +25,7 @@ def score_reasons(pool: Pool, rows: npt.NDArray[np.int64]) -> list[str]:
     values = pool.scores[rows]
     percents = np.searchsorted(ranked, values, side="left") * 100 // max(1, len(ranked))
     return [
-        f"{pool.score_name} {value:.3g}, {_ordinal(percent)} percentile"
+        f"{pool.score_name} {in_words(value)}, {_ordinal(percent)} percentile"
         for value, percent in zip(values.tolist(), percents.tolist())
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -71,7 +72,10 @@ class Sampler(ABC):
             if pool.vectors is None:
                 raise ValueError(f"{self.method} compares embeddings, and the pool has none; pass embeddings")
             check_vectors(pool)
+        if seed is None:
+            raise ValueError("seed is None, which cannot be repeated; give a whole number")
         picks = self.pick(pool, wanted, np.random.default_rng(seed), on_pick or _ignore)
+        _check_picks(self.method, pool, wanted, picks)
         ids = pool.item_ids
         return Selection(
             item_ids=tuple(ids[row] for row in picks.rows.tolist()),
@@ -95,6 +99,21 @@ def checked_count(value: Any, name: str) -> int:
     if isinstance(value, bool) or count < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
     return count
+
+
+def check_number(value: object, name: str) -> None:
+    """Raise unless `value` is a finite number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name} is {value!r}; expected a finite number of 0 or more")
+
+
+def _check_picks(method: str, pool: Pool, n_samples: int, picks: Picks) -> None:
+    """What a method of one's own may get wrong."""
+    rows = np.asarray(picks.rows)
+    if not (len(rows) == n_samples or (len(rows) < n_samples and picks.note)):
+        raise ValueError(f"{method} picked {len(rows)} of {n_samples} and its note does not say why")
+    if len(np.unique(rows)) != len(rows) or not np.isin(rows, pool.candidates).all():
+        raise ValueError(f"{method} picked a row twice, or one that is no candidate")
 
 
 LARGEST_COORDINATE = 1e100

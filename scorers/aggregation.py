@@ -50,7 +50,7 @@ def aggregate(values: Vector, offsets: Offsets, name: str, *, empty: float = 0.0
     elif name == "mean":
         result[filled] = np.add.reduceat(values, starts) / counts[filled]
     else:
-        k = int(name.removeprefix("top").removesuffix("_mean"))
+        k = min(int(name.removeprefix("top").removesuffix("_mean")), len(values))
         image = np.repeat(np.arange(len(counts)), counts)
         largest_first = values[np.lexsort((-values, image))]
         place = np.arange(len(values)) - np.repeat(offsets[:-1], counts)

@@ -55,6 +55,8 @@ def checked_item_ids(item_ids: Iterable[str]) -> tuple[str, ...]:
                     f"item_ids[{row}] is {item_id!r} of type {type(item_id).__name__}; ids are strings, so use str(...)"
                 )
         ids = tuple(map(str, ids))
+    if any("\0" in item_id for item_id in ids):
+        raise ValueError(f"{next(i for i in ids if chr(0) in i)!r} is no item id: it holds a NUL character")
     if len(set(ids)) != len(ids):
         seen: set[str] = set()
         doubled = [item_id for item_id in ids if item_id in seen or seen.add(item_id)]  # type: ignore[func-returns-value]
@@ -130,9 +132,9 @@ def check_probability_rows(values: FloatArray, name: str, row_name: Callable[[in
     n_columns = values.shape[1]
     for rows in row_blocks(*values.shape):
         block = values[rows]
-        sums = block.sum(axis=1, dtype=np.float32 if block.dtype.itemsize < 4 else None)
-        # NaN and infinity reach the sums, so these two comparisons see every fault
-        most_off = sums.max() - 1 if n_columns == 1 else np.abs(sums - 1).max()
+        with np.errstate(all="ignore"):  # NaN and infinity reach the sums, so two comparisons see every fault
+            sums = block.sum(axis=1, dtype=np.float32 if block.dtype.itemsize < 4 else None)
+            most_off = sums.max() - 1 if n_columns == 1 else np.abs(sums - 1).max()
         if not (block.min() >= 0 and most_off <= (0 if n_columns == 1 else ROW_SUM_TOLERANCE)):
             _raise_bad_row(block, rows.start, name, row_name)
 
@@ -141,11 +143,11 @@ def _raise_bad_row(block: FloatArray, start: int, name: str, row_name: Callable[
     n_columns = block.shape[1]
     for offset, row in enumerate(np.asarray(block, dtype=np.float64)):
         where = f"{name} of {row_name(start + offset)}"
-        total = row.sum()
         if not np.isfinite(row).all():
             raise ValueError(f"{where} is {_shown(row)}; expected finite numbers")
         if row.min() < 0 or (n_columns == 1 and row[0] > 1):
             raise ValueError(f"{where} is {_shown(row)}; probabilities lie in [0, 1]: if these are logits, use from_logits")
+        total = row.sum()
         if n_columns > 1 and abs(total - 1) > ROW_SUM_TOLERANCE:
             raise ValueError(
                 f"{where} sums to {total:.6g} ({_shown(row)}); expected 1 within {ROW_SUM_TOLERANCE}: for logits use "
@@ -171,12 +173,13 @@ def softmax(logits: FloatArray) -> FloatArray:
     """
     result = np.empty(logits.shape, dtype=np.promote_types(logits.dtype, np.float32))
     for rows in row_blocks(*logits.shape):
-        block = np.array(logits[rows], dtype=np.float64)
+        block = np.array(logits[rows], dtype=np.float64, order="C")  # one layout, one order of summing
         if block.shape[1] == 1:
             positive = np.exp(-np.abs(block))
             result[rows] = np.where(block >= 0, 1 / (1 + positive), positive / (1 + positive))
         else:
-            block -= block.max(axis=1, keepdims=True)
-            np.exp(block, out=block)
+            with np.errstate(over="ignore", under="ignore"):  # a gap beyond the range of float64 is a probability of 0
+                block -= block.max(axis=1, keepdims=True)
+                np.exp(block, out=block)
             result[rows] = block / block.sum(axis=1, keepdims=True)
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -42,20 +41,22 @@ def load_arrays(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[st
         FileNotFoundError: There is no such file.
         ValueError: The file is no `.npz` archive, lacks one of the names, or holds Python objects.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{os.fspath(path)!r} is not a .npz file of plain arrays ({error})") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError(f"{os.fspath(path)!r} holds one bare array; expected a .npz file with {', '.join(names)}")
-    with archive:
-        missing = [name for name in names if name not in archive.files]
-        if missing:
-            raise ValueError(
-                f"{os.fspath(path)!r} has no array {missing[0]!r}; it has {', '.join(archive.files) or 'none'}, "
-                f"expected {', '.join(names)}"
-            )
+    where = repr(os.fspath(path))
+    with Path(path).open("rb") as file:
         try:
-            return {name: archive[name] for name in names}
-        except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-            raise ValueError(f"{os.fspath(path)!r} is damaged or holds Python objects ({error})") from error
+            archive = np.load(file, allow_pickle=False)
+        except Exception as error:  # damaged bytes can fail in any way
+            raise ValueError(f"{where} is not a .npz file of plain arrays ({error})") from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError(f"{where} holds one bare array; expected a .npz file with {', '.join(names)}")
+        with archive:
+            missing = [name for name in names if name not in archive.files]
+            if missing:
+                raise ValueError(
+                    f"{where} has no array {missing[0]!r}; it has {', '.join(archive.files) or 'none'}, "
+                    f"expected {', '.join(names)}"
+                )
+            try:
+                return {name: archive[name] for name in names}
+            except Exception as error:  # damaged bytes can fail in any way
+                raise ValueError(f"{where} is damaged or holds Python objects ({error})") from error

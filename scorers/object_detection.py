@@ -12,8 +12,10 @@ import numpy.typing as npt
 from . import uncertainty
 from .aggregation import aggregate, check_aggregation
 from .boxes import kept_by_nms
+from .checks import as_floats
 from .predictions import DetectionPredictions
 from .scorer import Scorer
+from .scores import Scores
 
 Vector = npt.NDArray[np.float64]
 
@@ -108,13 +110,10 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
         self._nms_iou = nms_iou
         self._frequency_penalty = frequency_penalty
         self._class_weights = None if class_counts is None else class_weights(class_counts)
-        self._n_items = self._n_items_without_boxes = 0
 
     def score_chunk(self, predictions: DetectionPredictions) -> Mapping[str, Vector]:
         """The scores of n images with m boxes; time O(m c + m log m), memory O(m)."""
         boxes = _Boxes(predictions, self._score_threshold, self._nms_iou)
-        self._n_items += len(predictions)
-        self._n_items_without_boxes += int((boxes.counts == 0).sum())
         empty = self._without_boxes or 0.0
 
         box_scores = uncertainty.uncertainties(boxes.probabilities)
@@ -135,12 +134,13 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
             columns[f"{name}_{how}"] = aggregate(box_scores[name], boxes.offsets, how, empty=empty)
         return columns
 
-    def finish(self) -> None:
+    def finish(self, scores: Scores) -> None:
         """Warn of images without boxes where no value was chosen for them."""
-        if self._without_boxes is None and self._n_items_without_boxes:
+        n_empty = int((scores.column("object_count") == 0).sum())
+        if self._without_boxes is None and n_empty:
             warnings.warn(
-                f"{self._n_items_without_boxes:,} of {self._n_items:,} items have no boxes and get uncertainty 0, so they "
-                "come last; pass without_boxes=... to choose their value (1.0 looks for missed objects)",
+                f"{n_empty:,} of {len(scores):,} items have no boxes and get uncertainty 0, so they come last; pass "
+                "without_boxes=... to choose their value (1.0 looks for missed objects)",
                 stacklevel=5,
             )
 
@@ -198,7 +198,7 @@ def class_weights(class_counts: npt.ArrayLike) -> Vector:
     References:
         C.-A. Brust, C. Käding and J. Denzler, 2019, arXiv:1809.09875.
     """
-    counts = np.asarray(class_counts, dtype=np.float64)
-    if counts.ndim != 1 or not len(counts) or not np.isfinite(counts).all() or counts.min() < 0:
-        raise ValueError("class_counts is one count for each class, 0 or more, in one dimension")
+    counts = as_floats(class_counts, "class_counts", "(C,)").astype(np.float64)
+    if not len(counts) or not np.isfinite(counts).all() or counts.min() < 0:
+        raise ValueError("class_counts holds one finite count for each class, 0 or more")
     return np.asarray((counts.sum() + len(counts)) / (counts + 1), dtype=np.float64)

@@ -157,9 +157,11 @@ class DetectionPredictions:
         _check_unit_interval(confidences, "the score", box_name)
         classes = _as_integers(labels, "labels", "(m,)")
         check_length(len(classes), n_boxes, "labels", "boxes")
+        if isinstance(class_names, str):
+            raise ValueError(f"class_names is the single string {class_names!r}; expected a sequence of names")
         names = None if class_names is None else tuple(str(name) for name in class_names)
         probabilities = None
-        if class_probabilities is not None:
+        if class_probabilities is not None and not _is_nothing(class_probabilities):
             probabilities = as_floats(class_probabilities, "class_probabilities", "(m, c)")
             check_length(len(probabilities), n_boxes, "class_probabilities", "boxes")
             _check_has_columns(probabilities, "class_probabilities")
@@ -308,22 +310,25 @@ def _check_has_columns(values: FloatArray, name: str) -> None:
 
 
 def _boxes_array(boxes: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(boxes)
-    if array.size == 0:  # np.asarray([]) is (0,): no boxes at all
-        array = np.empty((0, 4))
-    array = as_floats(array, "boxes", "(m, 4)")
+    array = as_floats(np.empty((0, 4)) if _is_nothing(boxes) else boxes, "boxes", "(m, 4)")
     if array.shape[1] != 4:
         raise ValueError(f"boxes has shape {array.shape}; expected (m, 4): x0, y0, x1, y1")
     return array
 
 
+def _is_nothing(rows: Any) -> bool:
+    """Whether these are no rows at all, written without their columns: `[]`."""
+    return isinstance(rows, list | tuple | np.ndarray) and len(rows) == 0 and np.ndim(rows) == 1
+
+
 def _as_integers(values: npt.ArrayLike, name: str, shape: str) -> IntArray:
     array = as_numbers(values, name, shape)
-    if array.dtype.kind == "f":
-        if array.size and not (np.isfinite(array).all() and (array == np.floor(array)).all()):
-            raise ValueError(f"{name} holds fractions; expected whole numbers of shape {shape}")
-    elif array.dtype.kind == "b":
+    if array.dtype.kind == "b":
         raise ValueError(f"{name} holds booleans; expected whole numbers of shape {shape}")
+    if array.dtype.kind == "f" and not (array == np.floor(array)).all():  # NaN equals nothing
+        raise ValueError(f"{name} holds fractions or NaN; expected whole numbers of shape {shape}")
+    if array.size and not -(2**63) <= array.min() <= array.max() < 2**63:
+        raise ValueError(f"{name} holds numbers beyond 64 bits; expected whole numbers of shape {shape}")
     return read_only(array.astype(np.int64))
 
 
@@ -379,5 +384,5 @@ def _check_labels(
     wrong = (labels < 0) | (labels >= (_MOST_LABELS if n_classes is None else n_classes))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        span = f"0 to {_MOST_LABELS - 1}" if n_classes is None else f"0 to {n_classes - 1}, by {source}"
+        span = f"0 or more, below {_MOST_LABELS}" if n_classes is None else f"0 to {n_classes - 1}, by {source}"
         raise ValueError(f"the label of {box_name(row)} is {labels[row]}; expected {span}")

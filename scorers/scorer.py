@@ -60,8 +60,8 @@ class Scorer(ABC, Generic[P]):
     def score_chunk(self, predictions: P) -> Mapping[str, npt.NDArray[np.float64]]:
         """Score n items: name to `(n,)` values, higher means sooner, no item looked at beside another."""
 
-    def finish(self) -> None:
-        """Called once after the last chunk, to say what was counted on the way."""
+    def finish(self, scores: Scores) -> None:  # most scorers have nothing to add
+        """Called once with all scores, to warn of what a user should know."""
 
     def scores(self) -> Scores:
         """All scores of all items.
@@ -81,13 +81,16 @@ class Scorer(ABC, Generic[P]):
                     f"chunk {number} of the predictions is {type(chunk).__name__}; "
                     f"{type(self).__name__} takes {self.takes.__name__}"
                 )
+            part = {name: np.asarray(values) for name, values in self.score_chunk(chunk).items()}
+            self._check_part(part, len(chunk), parts[0] if parts else part, number)
             ids.extend(chunk.item_ids)
-            parts.append(self.score_chunk(chunk))
+            parts.append(part)
         if not parts:
             raise ValueError("there are no predictions: the iterable was empty, or had been read before")
-        self.finish()
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Scores(tuple(ids), columns, default=self.default)
+        scores = Scores(tuple(ids), columns, default=self.default)
+        self.finish(scores)
+        return scores
 
     def _chunks(self) -> Iterable[P]:
         if isinstance(self._predictions, self.takes):
@@ -97,4 +100,21 @@ class Scorer(ABC, Generic[P]):
                 f"predictions is {type(self._predictions).__name__}; {type(self).__name__} takes {self.takes.__name__} "
                 "or an iterable of them"
             )
-        return self._predictions
+        chunks = self._predictions
+        if iter(chunks) is chunks:  # a generator is read once: a second try must not take its rest for the whole
+            self._predictions = ()
+        return chunks
+
+    def _check_part(
+        self,
+        part: Mapping[str, npt.NDArray[np.float64]],
+        n_items: int,
+        first: Mapping[str, npt.NDArray[np.float64]],
+        number: int,
+    ) -> None:
+        """What a scorer of one's own may get wrong."""
+        if part.keys() != first.keys():
+            raise ValueError(f"chunk {number} has the scores {', '.join(part)}; the first chunk has {', '.join(first)}")
+        for name, values in part.items():
+            if values.shape != (n_items,):
+                raise ValueError(f"score {name!r} of chunk {number} has shape {values.shape}; expected ({n_items},)")

@@ -23,7 +23,7 @@ class Scores:
 
     Args:
         item_ids: n unique item ids.
-        columns: Score name to `(n,)` finite numbers, higher means sooner.
+        columns: Score name to `(n,)` finite numbers, higher means sooner; copied.
         default: The column to use where none is asked for; with a single column, that one.
 
     Raises:
@@ -46,7 +46,7 @@ class Scores:
             raise ValueError("columns is empty; expected at least one named score")
         checked: dict[str, Vector] = {}
         for name, values in columns.items():
-            column = read_only(as_floats(values, f"score {name!r}", "(n,)").astype(np.float64, copy=False))
+            column = read_only(as_floats(values, f"score {name!r}", "(n,)").astype(np.float64))
             check_length(len(column), len(ids), f"score {name!r}", "item ids")
             check_finite(column, f"score {name!r}", lambda row: repr(ids[row]))
             checked[str(name)] = column
@@ -147,8 +147,16 @@ class Scores:
             ValueError: It is no such file, or damaged.
         """
         arrays = load_arrays(path, ("item_ids", "names", "values", "default"))
-        names = arrays["names"].tolist()
-        return cls(tuple(arrays["item_ids"].tolist()), dict(zip(names, arrays["values"])), str(arrays["default"]) or None)
+        ids, names, values = arrays["item_ids"], arrays["names"], arrays["values"]
+        if ids.ndim != 1 or names.ndim != 1 or values.shape != (len(names), len(ids)) or len(set(names)) != len(names):
+            raise ValueError(
+                f"{os.fspath(path)!r} holds item_ids {ids.shape}, names {names.shape}, values {values.shape}; "
+                "expected (n,), (columns,) and (columns, n)"
+            )
+        try:
+            return cls(tuple(ids.tolist()), dict(zip(names.tolist(), values)), str(arrays["default"]) or None)
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)!r} holds no scores: {error}") from error
 
     def __len__(self) -> int:
         return len(self.item_ids)

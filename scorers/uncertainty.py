@@ -87,7 +87,7 @@ def _in_blocks(probabilities: FloatArray, *formulas: Formula) -> list[Vector]:
     """Apply formulas to float64 copies of blocks of rows, so that memory stays O(n) and nothing depends on the cut."""
     results = [np.empty(len(probabilities), dtype=np.float64) for _ in formulas]
     for rows in row_blocks(*probabilities.shape):
-        block = np.array(probabilities[rows], dtype=np.float64)
+        block = np.array(probabilities[rows], dtype=np.float64, order="C")  # one layout, one order of summing
         if block.shape[1] == 1:
             block = np.concatenate([block, 1 - block], axis=1)
         first, second = _two_largest(block)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,10 +47,8 @@ def read_results(
     if not isinstance(rows, list):
         raise ValueError(f"COCO results are a list of boxes; got {type(rows).__name__}: is this the annotation file?")
 
-    row_of_image = {image["id"]: row for row, image in enumerate(image_rows)}
-    if len(row_of_image) != len(image_rows):
-        raise ValueError(f"{len(image_rows) - len(row_of_image)} images share an id with another; ids are unique in COCO")
-    label_of_category = {category["id"]: label for label, category in enumerate(categories)}
+    row_of_image = _row_of_id(image_rows, "image")
+    label_of_category = _row_of_id(categories, "category")
 
     image_of_box = np.empty(len(rows), dtype=np.int64)
     labels = np.empty(len(rows), dtype=np.int64)
@@ -56,12 +56,16 @@ def read_results(
     scores = np.empty(len(rows))
     for number, row in enumerate(rows):
         image_id, category_id, bbox, score = _fields(row, ("image_id", "category_id", "bbox", "score"), f"result {number}")
-        if image_id not in row_of_image:
+        if not isinstance(image_id, Integral | str) or image_id not in row_of_image:
             raise ValueError(f"result {number} is of image {image_id!r}, which is not among the {len(image_rows):,} images")
-        if categories and category_id not in label_of_category:
+        if not categories and not (isinstance(category_id, Integral) and int(category_id) >= 0):
+            raise ValueError(f"result {number} has category {category_id!r}; expected a whole number of 0 or more")
+        if categories and not (isinstance(category_id, Integral | str) and category_id in label_of_category):
             raise ValueError(
                 f"result {number} has category {category_id!r}, which is not among the {len(categories)} categories"
             )
+        if not isinstance(score, Real):
+            raise ValueError(f"result {number} has the score {score!r}; expected a number in [0, 1]")
         image = row_of_image[image_id]
         image_of_box[number] = image
         labels[number] = label_of_category[category_id] if categories else category_id
@@ -86,18 +90,38 @@ def _read_images(
     content: Any = _json(images, "images") if isinstance(images, str | os.PathLike) else images
     categories: list[Mapping[str, Any]] = []
     if isinstance(content, Mapping):
-        categories = list(content.get("categories") or [])
-        if "images" not in content:
-            raise ValueError("the images file has no list 'images'; expected a COCO annotation file")
-        content = content["images"]
-    rows = list(content)
+        categories = _list(content.get("categories", []), "categories")
+        content = content.get("images")
+    rows = _list(content, "images")
     for number, row in enumerate(rows):
-        _, _, width, height = _fields(row, ("id", "file_name", "width", "height"), f"image {number}")
-        if not (width > 0 and height > 0):
-            raise ValueError(f"image {row['file_name']!r} is {width} x {height} pixels; expected a positive size")
+        _, name, width, height = _fields(row, ("id", "file_name", "width", "height"), f"image {number}")
+        if not (_is_finite(width) and _is_finite(height) and width > 0 and height > 0):
+            raise ValueError(f"image {name!r} is {width} x {height} pixels; expected two positive numbers")
     for number, row in enumerate(categories):
         _fields(row, ("id", "name"), f"category {number}")
     return rows, categories
+
+
+def _list(content: Any, name: str) -> list[Any]:
+    if not isinstance(content, Iterable) or isinstance(content, str | bytes | Mapping):
+        raise ValueError(f"{name!r} is no list; expected a COCO annotation file, or a list of images")
+    return list(content)
+
+
+def _row_of_id(rows: list[Mapping[str, Any]], what: str) -> dict[Any, int]:
+    """The id of each row to its position; ids are unique in COCO."""
+    row_of: dict[Any, int] = {}
+    for number, row in enumerate(rows):
+        if not isinstance(row["id"], Integral | str):
+            raise ValueError(f"{what} {number} has the id {row['id']!r}; expected a whole number or text")
+        if row["id"] in row_of:
+            raise ValueError(f"{what} {number} shares an id with {what} {row_of[row['id']]}: {row['id']!r}; ids are unique")
+        row_of[row["id"]] = number
+    return row_of
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _json(path: str | os.PathLike[str], what: str) -> Any:
@@ -118,12 +142,12 @@ def _fields(row: Any, names: tuple[str, ...], where: str) -> list[Any]:
 
 
 def _relative_corners(bbox: Any, image: Mapping[str, Any], number: int) -> list[float]:
-    if not isinstance(bbox, list | tuple) or len(bbox) != 4:
+    if not isinstance(bbox, list | tuple) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
         raise ValueError(f"result {number} has bbox {bbox!r}; expected [x, y, width, height] in pixels")
-    x, y, box_width, box_height = (float(value) for value in bbox)
-    width, height = float(image["width"]), float(image["height"])
+    x, y, box_width, box_height = bbox
+    width, height = image["width"], image["height"]
     is_inside = x <= width and y <= height and x + box_width >= 0 and y + box_height >= 0
-    if not (is_inside and box_width >= 0 and box_height >= 0):  # also false for NaN
+    if not is_inside or box_width < 0 or box_height < 0:
         raise ValueError(
             f"result {number} has bbox {bbox!r} in {image['file_name']!r} of {width:g} x {height:g} pixels; expected "
             "[x, y, width, height] that touches the image"

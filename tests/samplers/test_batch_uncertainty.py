@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samplers import Pool, SamplerBatchUncertainty, SamplerUncertainty
+from samplers.reasons import in_words
 
 many = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -28,14 +29,13 @@ def naive_batches(pool: Pool, n_samples: int, batch_size: int, aggregate: str, s
     by_id = sorted(pool.candidates.tolist(), key=lambda row: pool.item_ids[row])
     shuffled = np.random.default_rng(seed).permutation(by_id).tolist()
     batches = [shuffled[start : start + batch_size] for start in range(0, len(shuffled), batch_size)]
-    full = {"sum": batch_size, "mean": 1}[aggregate]
-    valued = [(sum(score[row] for row in batch) / len(batch) * full, batch) for batch in batches]
+    valued = [(sum(score[row] for row in batch) / (len(batch) if aggregate == "mean" else 1), batch) for batch in batches]
     valued.sort(key=lambda pair: -pair[0])
     picks: list[int] = []
     wheres: list[str] = []
     for place, (value, batch) in enumerate(valued):
         picks += sorted(batch, key=lambda row: (-score[row], row))
-        wheres += [f"in batch {place + 1} of {len(batches)}, {aggregate} {value:.3g}"] * len(batch)
+        wheres += [f"in batch {place + 1} of {len(batches)}, {aggregate} {in_words(value)}"] * len(batch)
     return picks[:n_samples], wheres[:n_samples]
 
 
@@ -85,17 +85,18 @@ def test_a_batch_that_holds_the_pool_is_uncertainty(batch_size: int) -> None:
     assert all("; in batch 1 of 1, sum " in reason for reason in one.reasons)
 
 
-def test_a_smaller_last_batch_counts_as_if_it_were_full() -> None:
-    """Five items in batches of 2: the item left alone has its score doubled, so 0.5 beats 0.1 + 0.8."""
+def test_a_smaller_last_batch_counts_for_less_by_the_sum_and_alike_by_the_mean() -> None:
+    """Five items in batches of 2: the item left alone has 0.5, less than 0.1 + 0.8 and more than their mean."""
     scores = [0.1, 0.1, 0.8, 0.1, 0.5]
     seeds_alone = [
         seed for seed in range(300) if np.random.default_rng(seed).permutation(5)[4] == 4 and _partner_of(2, seed) != 4
     ]
     assert len(seeds_alone) > 10
     for seed in seeds_alone:
-        selection = SamplerBatchUncertainty(batch_size=2).select(pool_of(scores), 1, seed=seed)
-        assert selection.item_ids == ("item 004",)
-        assert selection.reasons == ("score 0.5, 60th percentile; in batch 1 of 3, sum 1",)
+        by_sum = SamplerBatchUncertainty(batch_size=2).select(pool_of(scores), 1, seed=seed)
+        assert by_sum.reasons == ("score 0.8, 80th percentile; in batch 1 of 3, sum 0.9",)
+        by_mean = SamplerBatchUncertainty(batch_size=2, aggregate="mean").select(pool_of(scores), 1, seed=seed)
+        assert by_mean.reasons == ("score 0.5, 60th percentile; in batch 1 of 3, mean 0.5",)
 
 
 def _partner_of(row: int, seed: int) -> int:

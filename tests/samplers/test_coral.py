@@ -325,8 +325,8 @@ def test_both_strengths_0_leave_nothing_to_choose_by() -> None:
     ("options", "message"),
     [
         ({"metric": "l2"}, "metric is 'l2'; expected one of euclidean, cosine"),
-        ({"min_distance": -1}, "min_distance is -1; expected a finite distance of 0 or more, or None"),
-        ({"min_distance": math.nan}, "min_distance is nan; expected a finite distance of 0 or more, or None"),
+        ({"min_distance": -1}, "min_distance is -1; expected a finite number of 0 or more"),
+        ({"min_distance": math.nan}, "min_distance is nan; expected a finite number of 0 or more"),
     ],
 )
 def test_options_shared_with_coreset_are_checked_here_too(options: dict[str, Any], message: str) -> None:

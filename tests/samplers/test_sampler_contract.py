@@ -414,7 +414,7 @@ def test_the_base_checks_for_a_method_of_ones_own_too() -> None:
         SamplerHighestNorm().select(bare, 1)
     with pytest.raises(ValueError, match="the embedding of 'b' holds NaN"):
         SamplerHighestNorm().select(dataclasses.replace(bare, vectors=np.array([[0.0], [np.nan], [1.0]])), 1)
-    with pytest.raises(ValueError, match="item_ids has 1 doubled ids"):
+    with pytest.raises(ValueError, match="picked a row twice, or one that is no candidate"):
         SamplerTwice().select(bare, 2)
 
 

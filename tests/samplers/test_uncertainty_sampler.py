@@ -54,7 +54,7 @@ def test_scores_may_be_negative_and_of_any_size() -> None:
         (
             [-2.0, 12345.678, 1e-7],
             [],
-            ["score 1.23e+04, 66th percentile", "score 1e-07, 33rd percentile", "score -2, 0th percentile"],
+            ["score 12300, 66th percentile", "score 1e-07, 33rd percentile", "score -2, 0th percentile"],
         ),
     ],
 )

@@ -155,7 +155,7 @@ BAD_IMAGES: dict[str, tuple[Any, list[str]]] = {
     "NaN": (first_image(width=math.nan), ["'a.jpg' is nan x 50 pixels", "positive"]),
     "infinite": (first_image(width=math.inf), ["'a.jpg' is inf x 50 pixels"]),
     "size as text": (first_image(width="100"), ["'a.jpg'", "100"]),
-    "doubled id": (first_image(id=9), ["share an id", "9"]),
+    "doubled id": (first_image(id=9), ["shares an id", "9"]),
     "doubled name": (first_image(file_name="c.jpg"), ["'c.jpg'", "once"]),
     "doubled category": (
         {"images": IMAGES, "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]},

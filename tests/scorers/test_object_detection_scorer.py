@@ -302,7 +302,7 @@ def test_a_score_without_a_distribution_is_the_choice_of_that_label_or_not() -> 
 
 def test_the_label_of_a_box_without_a_distribution_does_not_touch_its_uncertainty() -> None:
     # the ancestor invented a distribution whose length depended on the largest label of the image
-    by_label = [as_lists(ScorerObjectDetection(simple([0.1, 0.7], label=label)).scores()) for label in (0, 1, 3, 2**40)]
+    by_label = [as_lists(ScorerObjectDetection(simple([0.1, 0.7], label=label)).scores()) for label in (0, 1, 3, 2**31 - 1)]
     assert all(scores == by_label[0] for scores in by_label)
 
 
@@ -318,8 +318,8 @@ def test_the_label_of_a_box_without_a_distribution_does_not_touch_its_uncertaint
         ([5], 0.25, 1.0),
         ([], 0.25, 0.0),
         ([7, 7, 7, 7], 0.5, 2.5),
-        ([2**62, 2**62, 2**62 + 1], 0.25, 2.25),
-        ([2**63 - 1, 0], 0.25, 2.0),
+        ([2**31 - 2, 2**31 - 2, 2**31 - 1], 0.25, 2.25),
+        ([2**31 - 1, 0], 0.25, 2.0),
     ],
 )
 def test_object_frequency_counts_classes_and_discounts_repeats(labels: list[int], penalty: float, expected: float) -> None:
@@ -410,13 +410,11 @@ def test_images_without_boxes_are_counted_over_all_chunks_in_one_warning() -> No
     assert scorer.scores() is scores  # and does not warn again: warnings are errors here
 
 
-def test_a_second_try_does_not_count_the_images_of_the_first() -> None:
+def test_a_try_that_fails_warns_of_nothing() -> None:
     scorer = ScorerObjectDetection([simple([0.5], []), simple([0.5])])  # ids collide, which is found at the end
-    with pytest.warns(UserWarning) as warned:
-        for _ in range(2):
-            with pytest.raises(ValueError, match="once"):
-                scorer.scores()
-    assert {str(warning.message).split(" have")[0] for warning in warned} == {"1 of 3 items"}
+    for _ in range(2):
+        with pytest.raises(ValueError, match="once"):  # warnings are errors here
+            scorer.scores()
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 1.0, -2.5])
