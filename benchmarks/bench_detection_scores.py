@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from measure import Row, measure, print_table
 
 from scorers import DetectionPredictions, ScorerObjectDetection, Scores
@@ -16,11 +15,11 @@ N_OBJECT_IMAGES = 2_000  # the objects are measured on a part, and their time sc
 
 @dataclass
 class Box:
-    """A box as SDKs of one object for each box keep it, checked at birth as ours are."""
+    """A box as SDKs of one object for each box keep it: plain Python numbers, checked at birth as our arrays are."""
 
-    corners: tuple[float, float, float, float]
+    corners: list[float]
     score: float
-    probabilities: npt.NDArray[np.float32]
+    probabilities: list[float]
 
     def __post_init__(self) -> None:
         x0, y0, x1, y1 = self.corners
@@ -28,30 +27,25 @@ class Box:
             raise ValueError(f"corners {self.corners}")
         if not 0 <= self.score <= 1:
             raise ValueError(f"score {self.score}")
-        if self.probabilities.min() < 0 or not abs(self.probabilities.sum() - 1) < 0.004:
+        if min(self.probabilities) < 0 or not abs(sum(self.probabilities) - 1) < 0.004:
             raise ValueError(f"probabilities {self.probabilities}")
 
 
 def scores_of_objects(images: list[list[Box]]) -> list[tuple[float, ...]]:
-    """The three maximum uncertainties, objectness, frequency and 1-vs-2 margins, box by box."""
+    """The three maximum uncertainties, objectness, frequency and 1-vs-2 margins, image by image in numpy."""
     rows: list[tuple[float, ...]] = []
     for boxes in images:
-        least, margins, entropies = [], [], []
-        counts: dict[int, int] = {}
-        for box in boxes:
-            p = box.probabilities
-            ordered = np.sort(p)
-            least.append((1 - ordered[-1]) / (1 - 1 / len(p)))
-            margins.append(1 - (ordered[-1] - ordered[-2]))
-            positive = p[p > 0]
-            entropies.append(-np.sum(positive * np.log2(positive)) / np.log2(len(p)))
-            label = int(p.argmax())
-            counts[label] = counts.get(label, 0) + 1
-        squares = [margin**2 for margin in margins]
-        objectness = 1 - sum(box.score for box in boxes) / len(boxes)
-        frequency = sum(1 + (count - 1) * 0.25 for count in counts.values())
-        largest = (max(least), max(margins), max(entropies))
-        rows.append((*largest, objectness, frequency, sum(squares), sum(squares) / len(squares), max(squares)))
+        p = np.array([box.probabilities for box in boxes])
+        ordered = np.sort(p, axis=1)
+        least = (1 - ordered[:, -1]) / (1 - 1 / p.shape[1])
+        margins = 1 - (ordered[:, -1] - ordered[:, -2])
+        entropies = -np.sum(p * np.log2(np.maximum(p, 1e-300)), axis=1) / np.log2(p.shape[1])
+        squares = margins**2
+        objectness = 1 - np.mean([box.score for box in boxes])
+        counts = np.unique(p.argmax(axis=1), return_counts=True)[1]
+        frequency = np.sum(1 + (counts - 1) * 0.25)
+        largest = (least.max(), margins.max(), entropies.max())
+        rows.append((*largest, float(objectness), float(frequency), squares.sum(), squares.mean(), squares.max()))
     return rows
 
 
@@ -76,10 +70,7 @@ def main() -> None:
 
     def objects(n_images: int = N_OBJECT_IMAGES) -> list[tuple[float, ...]]:
         m = n_images * N_BOXES
-        boxes = [
-            Box((float(c[0]), float(c[1]), float(c[2]), float(c[3])), float(s), p)
-            for c, s, p in zip(corners[:m], scores[:m], probabilities[:m])
-        ]
+        boxes = [Box(*values) for values in zip(corners[:m].tolist(), scores[:m].tolist(), probabilities[:m].tolist())]
         return scores_of_objects([boxes[start : start + N_BOXES] for start in range(0, m, N_BOXES)])
 
     names = ["uncertainty_least_confidence", "uncertainty_margin", "uncertainty_entropy", "objectness_least_confidence"]

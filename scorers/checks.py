@@ -147,7 +147,8 @@ def _raise_bad_row(block: FloatArray, start: int, name: str, row_name: Callable[
             raise ValueError(f"{where} is {_shown(row)}; expected finite numbers")
         if row.min() < 0 or (n_columns == 1 and row[0] > 1):
             raise ValueError(f"{where} is {_shown(row)}; probabilities lie in [0, 1]: if these are logits, use from_logits")
-        total = row.sum()
+        with np.errstate(over="ignore"):
+            total = row.sum()
         if n_columns > 1 and abs(total - 1) > ROW_SUM_TOLERANCE:
             raise ValueError(
                 f"{where} sums to {total:.6g} ({_shown(row)}); expected 1 within {ROW_SUM_TOLERANCE}: for logits use "

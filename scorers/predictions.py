@@ -161,7 +161,7 @@ class DetectionPredictions:
             raise ValueError(f"class_names is the single string {class_names!r}; expected a sequence of names")
         names = None if class_names is None else tuple(str(name) for name in class_names)
         probabilities = None
-        if class_probabilities is not None and not _is_nothing(class_probabilities):
+        if class_probabilities is not None and (n_boxes or not _is_nothing(class_probabilities)):
             probabilities = as_floats(class_probabilities, "class_probabilities", "(m, c)")
             check_length(len(probabilities), n_boxes, "class_probabilities", "boxes")
             _check_has_columns(probabilities, "class_probabilities")

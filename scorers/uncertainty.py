@@ -87,24 +87,29 @@ def _in_blocks(probabilities: FloatArray, *formulas: Formula) -> list[Vector]:
     """Apply formulas to float64 copies of blocks of rows, so that memory stays O(n) and nothing depends on the cut."""
     results = [np.empty(len(probabilities), dtype=np.float64) for _ in formulas]
     for rows in row_blocks(*probabilities.shape):
-        block = np.array(probabilities[rows], dtype=np.float64, order="C")  # one layout, one order of summing
-        if block.shape[1] == 1:
-            block = np.concatenate([block, 1 - block], axis=1)
-        first, second = _two_largest(block)
+        values = np.array(probabilities[rows], order="C")  # one layout, one order of summing
+        if values.dtype.itemsize < 4:
+            values = values.astype(np.float32)
+        if values.shape[1] == 1:
+            values = values.astype(np.float64)
+            values = np.concatenate([values, 1 - values], axis=1)
+        block = values.astype(np.float64)
+        first, second = _two_largest(values)
         for result, formula in zip(results, formulas):
             np.clip(formula(block, first, second), 0.0, 1.0, out=result[rows])
     return results
 
 
-def _two_largest(block: Vector) -> tuple[Vector, Vector]:
-    """Each row's largest and second largest value; argmax runs several times as fast as max or a partial sort."""
-    rows = np.arange(len(block))
-    best = block.argmax(axis=1)
-    first = block[rows, best]
-    block[rows, best] = -1.0
-    second = block[rows, block.argmax(axis=1)]
-    block[rows, best] = first
-    return first, second
+def _two_largest(values: FloatArray) -> tuple[Vector, Vector]:
+    """Each row's largest and second largest value, in float64; `values` is used up.
+
+    Two argmax take a fraction of the time of a maximum or a partial sort, and half of that in float32.
+    """
+    rows = np.arange(len(values))
+    best = values.argmax(axis=1)
+    first = values[rows, best].astype(np.float64)
+    values[rows, best] = -1.0
+    return first, values[rows, values.argmax(axis=1)].astype(np.float64)
 
 
 def _least_confidence(block: Vector, first: Vector, second: Vector) -> Vector:

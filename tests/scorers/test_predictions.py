@@ -72,6 +72,7 @@ BAD_PROBABILITIES = {
     "a class left out": ([[0.9, 0.1], [0.5, 0.5], [0.5, 0.25]], ["probabilities of 'c' sums to 0.75", "background"]),
     "all zero": ([[0.0, 0.0], [0.5, 0.5], [1, 0]], ["probabilities of 'a' sums to 0"]),
     "percent": ([[90, 10], [50, 50], [20, 80]], ["probabilities of 'a' sums to 100"]),
+    "float64 that overflows": ([[1, 0], [1, 0], [1e308, 1e308]], ["probabilities of 'c'", "from_logits"]),
     "half precision NaN": (np.array([[1, 0], [1, 0], [NAN, 0]], dtype="f2"), ["probabilities of 'c'", "finite"]),
     "half precision that overflows": (np.full((3, 2), 6e4, dtype="f2"), ["probabilities of 'a'", "from_logits"]),
     "one column above 1": ([[0.5], [1.0], [1.5]], ["probabilities of 'c' is [1.5]", "[0, 1]", "from_logits"]),
@@ -322,6 +323,7 @@ BAD_DETECTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"class_probabilities": [[0.5, 0.5]] * 3},
         ["the label of box 1 of 'a' is 2", "0 to 1", "class_probabilities"],
     ),
+    "label beyond 31 bits": ({"labels": [0, 2**31, 1]}, ["the label of box 1 of 'a' is 2147483648", "below 2147483648"]),
     "label broken": ({"labels": [0, 1.5, 1]}, ["labels holds fractions", "whole numbers"]),
     "label NaN": ({"labels": [0, NAN, 1]}, ["labels", "whole numbers"]),
     "label beyond 64 bits": ({"labels": [0, 1e300, 1]}, ["label"]),
@@ -344,6 +346,7 @@ BAD_DETECTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "distribution NaN": ({"class_probabilities": [[NAN, 0, 1]] * 3}, ["class_probabilities of box 0 of 'a'", "finite"]),
     "distributions too few": ({"class_probabilities": [[0, 0, 1]]}, ["class_probabilities has 1 rows for 3 boxes"]),
+    "distributions empty": ({"class_probabilities": []}, ["class_probabilities"]),
     "distributions of nothing": ({"class_probabilities": np.ones((3, 0))}, ["class_probabilities", "at least one column"]),
     "distributions flat": ({"class_probabilities": [0.9, 0.4, 1.0]}, ["class_probabilities has shape (3,)", "(m, c)"]),
 }
