@@ -85,7 +85,7 @@ class ActiveLearningAgent:
 
     @property
     def query_set(self) -> tuple[str, ...]:
-        """Every item asked about, in platform order: labeled, unlabeled, skipped and locked."""
+        """Every item asked about, in platform order, whether labeled, unlabeled, skipped or locked."""
         return self._listing.item_ids
 
     @property
@@ -114,7 +114,7 @@ class ActiveLearningAgent:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of items in each state: unlabeled, labeled, skipped, locked."""
+        """Number of items that are `unlabeled`, `labeled`, `skipped` and `locked`."""
         return self._listing.counts()
 
     def items(self, item_ids: Iterable[str]) -> tuple[Item, ...]:

@@ -63,8 +63,8 @@ class SamplerConfig:
             takes the place of `n_samples`.
         method: A `SamplingMethod` or its name in any case.
         score: Name of the score for the methods that use one; None takes the scorer's default.
-        min_distance: CORESET and CORAL: stop when the farthest candidate is nearer than this to all that is labeled or
-            picked, in the metric's unit.
+        min_distance: CORESET and CORAL: pick nothing nearer than this to a labeled or picked item, in the metric's unit,
+            and stop when nothing else is left.
         metric: CORESET and CORAL: `euclidean` or `cosine`.
         score_strength: CORAL: exponent of the score; 0 is CORESET.
         distance_strength: CORAL: exponent of the distance; 0 is UNCERTAINTY.

@@ -11,6 +11,5 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-nitpicky = False
+default_role = "code"  # a single backtick in a docstring is code

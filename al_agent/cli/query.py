@@ -34,7 +34,7 @@ def query(
         typer.Option(help=".npz with item_ids (n) and vectors (n, d).", show_default="PROJECT/embeddings.npz"),
     ] = None,
     min_distance: Annotated[
-        float | None, typer.Option(help="CORESET, CORAL: stop below this distance.", show_default="never")
+        float | None, typer.Option(help="CORESET, CORAL: pick nothing nearer than this.", show_default="none")
     ] = None,
     metric: Annotated[str, typer.Option(help="CORESET, CORAL: euclidean or cosine.")] = "euclidean",
     score_strength: Annotated[float, typer.Option(help="CORAL: exponent of the score.")] = 1.0,

@@ -114,8 +114,10 @@ def test_iou_of_known_boxes(a: Box, b: Box, expected: float) -> None:
 
 
 def test_iou_of_half_precision_boxes_is_computed_in_full() -> None:
-    a, b = np.array([[0, 0, 0.5, 0.001]], dtype=np.float16), np.array([[0, 0, 0.25, 0.001]], dtype=np.float16)
-    assert iou(a, b) == pytest.approx([0.5], abs=1e-12)
+    corners = np.sort(np.random.default_rng(0).random((2, 100, 2, 2)), axis=2).reshape(2, 100, 4).astype(np.float16)
+    expected = [iou_by_hand(tuple(a), tuple(b)) for a, b in zip(*corners.tolist(), strict=True)]
+    assert iou(corners[0], corners[1]) == pytest.approx(expected, abs=1e-15)
+    assert iou(corners[0], corners[0]).tolist() == [1] * 100
 
 
 def nms_by_hand(boxes: list[Box], scores: list[float], labels: list[int], threshold: float) -> list[bool]:

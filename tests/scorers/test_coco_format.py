@@ -130,7 +130,7 @@ def test_a_bad_result_is_refused_by_its_number(changes: dict[str, Any], parts: l
     assert [part for part in parts if part not in str(refusal.value)] == []
 
 
-@pytest.mark.parametrize("category", ["dog", 3.7, [1]], ids=str)
+@pytest.mark.parametrize("category", ["dog", 3.7, -1, [1]], ids=str)
 def test_without_categories_a_category_is_a_whole_number(category: Any) -> None:
     with pytest.raises(ValueError, match=r"result 1.*category"):
         read([BOX, {**BOX, "category_id": category}], IMAGES)

@@ -106,8 +106,11 @@ def test_the_one_bad_row_among_many_is_named_in_whichever_block_it_lies() -> Non
     for bad in (0, 32_767, 32_768, 69_999):
         broken = rows.copy()
         broken[bad, 2] = 0.5
-        with pytest.raises(ValueError, match=f"of 'img_{bad}' sums to 1.25"):
+        with pytest.raises(ValueError, match=f"probabilities of 'img_{bad}' sums to 1.25"):
             classification(ids, broken)
+        broken[bad, 2] = NAN
+        with pytest.raises(ValueError, match=f"logits of 'img_{bad}' is"):
+            ClassificationPredictions.from_logits(ids, broken)
 
 
 @pytest.mark.parametrize("total", [0.9961, 1.0039])
@@ -116,10 +119,11 @@ def test_a_row_may_miss_one_by_four_thousandths(total: float) -> None:
     assert classification(["a"], [row]).probabilities.tolist() == [row]
 
 
-@pytest.mark.parametrize("total", [0.9959, 1.0041])
-def test_a_row_may_not_miss_one_by_more_than_four_thousandths(total: float) -> None:
+@pytest.mark.parametrize("row", [[0.4959, 0.5], [0.5041, 0.5], np.array([0.5 + 9 / 2048, 0.5], dtype="f2")], ids=str)
+def test_a_row_may_not_miss_one_by_more_than_four_thousandths(row: Any) -> None:
+    # the last row's sum is refused for what it is, 1.0044, not for what half precision makes of it, 1.0039
     with pytest.raises(ValueError, match=r"of 'a' sums to .* expected 1 within 0\.004"):
-        classification(["a"], [[total - 0.5, 0.5]])
+        classification(["a"], [row])
 
 
 # --- classification: what is accepted --------------------------------------------------------------------------------

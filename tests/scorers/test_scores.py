@@ -283,7 +283,7 @@ def test_the_same_content_has_the_same_digest(same: dict[str, Any]) -> None:
         {"item_ids": ["a", "c"]},
         {"item_ids": ["b", "a"]},
         {"columns": {"blur": [0.2, 0.9]}},
-        {"columns": {"blur": [0.2, 0.9], "area": [10.0, 30.0]}},
+        {"columns": {"blur": [0.2, 0.9], "width": [10.0, 30.0]}},  # a name that is sorted as the old one was
         {"columns": {"blur": [10.0, 30.0], "size": [0.2, 0.9]}},
         {"columns": {"blur": [0.2, math.nextafter(0.9, 1)], "size": [10.0, 30.0]}},
         {"columns": {"blur": [0.9, 0.2], "size": [10.0, 30.0]}},
