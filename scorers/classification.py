@@ -15,7 +15,8 @@ from .scorer import Scorer
 class ScorerClassification(Scorer[ClassificationPredictions]):
     """Least confidence, margin and entropy of each item's class distribution.
 
-    With p1 and p2 the two largest of c probabilities, all in `[0, 1]`, 0 for a certain class and 1 for a tie:
+    With p1 and p2 the two largest of c probabilities, all in `[0, 1]`: 0 for a certain class, 1 where all classes tie, and
+    for the margin already where the first two do.
 
     | score | formula |
     | --- | --- |

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +47,9 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
     Args:
         predictions: `DetectionPredictions` of n images, or an iterable of them.
         aggregations: More aggregations of every box score: `sum`, `mean`, `max`, or `top<k>_mean` such as `top3_mean`.
-        without_boxes: Value of every uncertainty and objectness score of an image in which no box is left. None gives 0
-            and warns with a count: such an image is either truly empty or one where everything was missed.
+        without_boxes: Value of every score but `object_frequency` and `object_count`, sums included, of an image in which
+            no box is left. None gives 0 and warns with a count: such an image is either truly empty or one where
+            everything was missed.
         score_threshold: Boxes with a lower score are left out, in `[0, 1]`.
         nms_iou: Drop boxes that overlap a stronger box of the same class by more than this before scoring, in `[0, 1]`;
             None keeps all. It also removes repeats of one (box, class), which sums would count twice.
@@ -83,7 +85,7 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
         self,
         predictions: DetectionPredictions | Iterable[DetectionPredictions],
         *,
-        aggregations: Sequence[str] = (),
+        aggregations: Iterable[str] = (),
         without_boxes: float | None = None,
         score_threshold: float = 0.0,
         nms_iou: float | None = None,
@@ -93,18 +95,19 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
         super().__init__(predictions)
         if isinstance(aggregations, str):
             raise ValueError(f"aggregations is the string {aggregations!r}; expected a list of names")
+        aggregations = tuple(aggregations)
         for name in aggregations:
             check_aggregation(name)
-        if without_boxes is not None and not math.isfinite(without_boxes):
-            raise ValueError(f"without_boxes is {without_boxes}; expected a finite number, or None for 0 with a warning")
+        if without_boxes is not None and not (_is_number(without_boxes) and math.isfinite(without_boxes)):
+            raise ValueError(f"without_boxes is {without_boxes!r}; expected a finite number, or None for 0 with a warning")
         for option, value in {
             "score_threshold": score_threshold,
             "nms_iou": nms_iou,
             "frequency_penalty": frequency_penalty,
         }.items():
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{option} is {value}; expected a number in [0, 1]")
-        self._aggregations = tuple(aggregations)
+            if not (value is None and option == "nms_iou") and not (_is_number(value) and 0 <= value <= 1):
+                raise ValueError(f"{option} is {value!r}; expected a number in [0, 1]")
+        self._aggregations = aggregations
         self._without_boxes = without_boxes
         self._score_threshold = score_threshold
         self._nms_iou = nms_iou
@@ -161,6 +164,10 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
                 f"class_counts has {len(weights)} classes, and a box has label {labels.max()}; give a count for every class"
             )
         return np.asarray(weights[labels], dtype=np.float64)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 class _Boxes:

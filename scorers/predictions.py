@@ -93,7 +93,8 @@ class ClassificationPredictions:
         return len(self.item_ids)
 
     def __getitem__(self, rows: slice) -> ClassificationPredictions:
-        return ClassificationPredictions(self.item_ids[rows], self.probabilities[rows])
+        items = _checked_slice(rows, len(self))
+        return ClassificationPredictions(self.item_ids[items], self.probabilities[items])
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -279,20 +280,27 @@ class DetectionPredictions:
         return len(self.item_ids)
 
     def __getitem__(self, rows: slice) -> DetectionPredictions:
-        start, stop, step = rows.indices(len(self))
-        if step != 1 or start >= stop:
-            raise ValueError(f"{rows} of {len(self):,} items; expected one or more items in a row, step 1")
+        items = _checked_slice(rows, len(self))
+        start, stop = items.start, items.stop
         boxes = slice(int(self.offsets[start]), int(self.offsets[stop]))
         probabilities = self.class_probabilities
         return replace(
             self,
-            item_ids=self.item_ids[start:stop],
+            item_ids=self.item_ids[items],
             boxes=self.boxes[boxes],
             scores=self.scores[boxes],
             labels=self.labels[boxes],
             offsets=self.offsets[start : stop + 1] - self.offsets[start],
             class_probabilities=None if probabilities is None else probabilities[boxes],
         )
+
+
+def _checked_slice(rows: Any, n_items: int) -> slice:
+    """The slice with its ends as numbers; an index, an empty slice and a step are refused."""
+    start, stop, step = rows.indices(n_items) if isinstance(rows, slice) else (0, 0, 1)
+    if step != 1 or start >= stop:
+        raise ValueError(f"{rows} of {n_items:,} items; expected a slice of one or more items in a row, such as [0:10]")
+    return slice(start, stop)
 
 
 def _item_name(ids: tuple[str, ...], row: int) -> str:

@@ -57,7 +57,7 @@ class Scorer(ABC, Generic[P]):
         self._predictions = predictions
 
     @abstractmethod
-    def score_chunk(self, predictions: P) -> Mapping[str, npt.NDArray[np.float64]]:
+    def score_chunk(self, predictions: P) -> Mapping[str, npt.ArrayLike]:
         """Score n items: name to `(n,)` values, higher means sooner, no item looked at beside another."""
 
     def finish(self, scores: Scores) -> None:  # most scorers have nothing to add
@@ -81,7 +81,7 @@ class Scorer(ABC, Generic[P]):
                     f"chunk {number} of the predictions is {type(chunk).__name__}; "
                     f"{type(self).__name__} takes {self.takes.__name__}"
                 )
-            part = {name: np.asarray(values) for name, values in self.score_chunk(chunk).items()}
+            part = {name: np.asarray(values, dtype=np.float64) for name, values in self.score_chunk(chunk).items()}
             self._check_part(part, len(chunk), parts[0] if parts else part, number)
             ids.extend(chunk.item_ids)
             parts.append(part)

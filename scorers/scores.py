@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,19 +44,21 @@ class Scores:
 
     def __init__(self, item_ids: Iterable[str], columns: Mapping[str, npt.ArrayLike], default: str | None = None) -> None:
         ids = checked_item_ids(item_ids)
-        if not columns:
-            raise ValueError("columns is empty; expected at least one named score")
+        _check_names(columns)
         checked: dict[str, Vector] = {}
         for name, values in columns.items():
-            column = read_only(as_floats(values, f"score {name!r}", "(n,)").astype(np.float64))
+            column = read_only(as_floats(values, f"score {name!r}", "(n,)").astype(np.float64) + 0.0)  # no minus zero
             check_length(len(column), len(ids), f"score {name!r}", "item ids")
             check_finite(column, f"score {name!r}", lambda row: repr(ids[row]))
-            checked[str(name)] = column
+            checked[name] = column
         if default is None and len(checked) == 1:
             default = next(iter(checked))
         if default is not None and default not in checked:
             raise ValueError(f"default is {default!r}; expected one of {', '.join(checked)}")
-        set_fields(self, item_ids=ids, columns=checked, default=default)
+        set_fields(self, item_ids=ids, columns=MappingProxyType(checked), default=default)
+
+    def __reduce__(self) -> tuple[type[Scores], tuple[tuple[str, ...], dict[str, Vector], str | None]]:
+        return Scores, (self.item_ids, dict(self.columns), self.default)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,8 +101,8 @@ class Scores:
             raise ValueError(f"there is a score {name!r} already; choose another name for the blend")
         total = np.zeros(len(self))
         for column, weight in weights.items():
-            if not np.isfinite(weight):
-                raise ValueError(f"the weight of {column!r} is {weight}; expected a finite number")
+            if not _is_finite(weight):
+                raise ValueError(f"the weight of {column!r} is {weight!r}; expected a finite number")
             total += weight * self.column(column)
         return Scores(self.item_ids, {**self.columns, name: total}, default=name)
 
@@ -124,7 +128,7 @@ class Scores:
         """SHA-256 over ids, names and values: equal scores have equal digests."""
         sha = hashlib.sha256("\0".join(self.item_ids).encode("utf-8", "surrogatepass"))
         for name in sorted(self.columns):
-            sha.update(f"\0\0{name}\0".encode())
+            sha.update(f"\0\0{name}\0".encode("utf-8", "surrogatepass"))
             sha.update(np.ascontiguousarray(self.columns[name], dtype="<f8").data)
         return f"sha256:{sha.hexdigest()}"
 
@@ -160,3 +164,17 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+
+def _check_names(columns: Any) -> None:
+    if not isinstance(columns, Mapping):
+        raise ValueError(f"columns is {type(columns).__name__}; expected a mapping of names to (n,) values")
+    if not columns:
+        raise ValueError("columns is empty; expected at least one named score")
+    for name in columns:
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ValueError(f"{name!r} is no name of a score; expected text")
+
+
+def _is_finite(weight: Any) -> bool:
+    return isinstance(weight, int | float | np.number) and bool(np.isfinite(weight))

@@ -56,7 +56,7 @@ def read_results(
     scores = np.empty(len(rows))
     for number, row in enumerate(rows):
         image_id, category_id, bbox, score = _fields(row, ("image_id", "category_id", "bbox", "score"), f"result {number}")
-        if not isinstance(image_id, Integral | str) or image_id not in row_of_image:
+        if not isinstance(image_id, Real | str) or image_id not in row_of_image:
             raise ValueError(f"result {number} is of image {image_id!r}, which is not among the {len(image_rows):,} images")
         if not categories and not (isinstance(category_id, Integral) and int(category_id) >= 0):
             raise ValueError(f"result {number} has category {category_id!r}; expected a whole number of 0 or more")
@@ -90,7 +90,7 @@ def _read_images(
     content: Any = _json(images, "images") if isinstance(images, str | os.PathLike) else images
     categories: list[Mapping[str, Any]] = []
     if isinstance(content, Mapping):
-        categories = _list(content.get("categories", []), "categories")
+        categories = _list(content.get("categories") or [], "categories")
         content = content.get("images")
     rows = _list(content, "images")
     for number, row in enumerate(rows):
@@ -142,6 +142,8 @@ def _fields(row: Any, names: tuple[str, ...], where: str) -> list[Any]:
 
 
 def _relative_corners(bbox: Any, image: Mapping[str, Any], number: int) -> list[float]:
+    if isinstance(bbox, np.ndarray):
+        bbox = bbox.tolist()
     if not isinstance(bbox, list | tuple) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
         raise ValueError(f"result {number} has bbox {bbox!r}; expected [x, y, width, height] in pixels")
     x, y, box_width, box_height = bbox

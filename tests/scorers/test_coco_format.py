@@ -269,3 +269,12 @@ def test_matches_of_real_results_equal_those_of_pycocotools(
         found[expected["image_id"]] = {key: counts[key] for key in ("tp50", "fp50", "fn50", "ignored50")}
     assert found == {each["image_id"]: {key: each[key] for key in found[each["image_id"]]} for each in run["per_image"]}
     assert sum(each["tp50"] for each in found.values()) > 0
+
+
+def test_ids_and_boxes_as_dataframes_and_arrays_give_them_are_understood() -> None:
+    plain = read([BOX])
+    odd = read(
+        [{**BOX, "image_id": float(BOX["image_id"]), "bbox": np.array(BOX["bbox"]), "score": np.float32(BOX["score"])}]
+    )
+    assert odd.boxes.tolist() == plain.boxes.tolist()
+    assert odd.offsets.tolist() == plain.offsets.tolist()

@@ -309,3 +309,21 @@ def test_what_the_caller_does_to_its_arrays_later_does_not_change_scores() -> No
     before = scores.digest
     blur[0] = 0.5
     assert (scores.column().tolist(), scores.digest) == ([0.2, 0.9], before)
+
+
+def test_columns_cannot_be_replaced_behind_the_checks() -> None:
+    scores = Scores(["a"], {"x": [1.0]})
+    with pytest.raises(TypeError, match="item assignment"):
+        scores.columns["x"] = np.array([np.nan])  # type: ignore[index]
+
+
+def test_zero_is_zero_whatever_its_sign() -> None:
+    assert Scores(["a"], {"x": [0.0]}).digest == Scores(["a"], {"x": [-0.0]}).digest
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [([1.0], "columns is list"), ({"a\0": [1.0]}, "no name"), ({1: [1.0]}, "no name")]
+)
+def test_columns_that_are_no_named_scores_are_refused(columns: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Scores(["a"], columns)

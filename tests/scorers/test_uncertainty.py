@@ -134,6 +134,8 @@ def test_one_value_in_three_precisions_gives_one_score(formula: Formula, probabi
     half = probabilities.astype(np.float16)
     expected = formula(half.astype(np.float64)).tolist()
     assert formula(half).tolist() == formula(half.astype(np.float32)).tolist() == expected
+    single = probabilities.astype(np.float32)
+    assert formula(single).tolist() == formula(single.astype(np.float64)).tolist()
 
 
 @each_formula
