@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from samplers import Selection
@@ -15,28 +15,10 @@ from . import export, priorities
 from .config import SamplerConfig
 from .embedding import Embeddings
 from .errors import NoRoundYet, PlatformError
-from .join import make_pool
+from .join import Joined, make_pool
 from .journal import Journal, Round, default_path, now
-from .listing import Listing
-from .platforms.base import Item, ItemState, Platform, PushReport
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What is different on the platform since the agent looked before.
-
-    Args:
-        appeared: New items, in platform order.
-        vanished: Items that are gone.
-        labeled: Items that have a label now and had none.
-    """
-
-    appeared: tuple[str, ...]
-    vanished: tuple[str, ...]
-    labeled: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{len(self.labeled):,} labeled, {len(self.appeared):,} appeared, {len(self.vanished):,} vanished"
+from .listing import Changes, Listing
+from .platforms.base import Item, Platform, PushReport
 
 
 class ActiveLearningAgent:
@@ -72,11 +54,15 @@ class ActiveLearningAgent:
     ) -> None:
         if embeddings is not None and not isinstance(embeddings, Embeddings):
             raise ValueError(f"embeddings is {type(embeddings).__name__}; expected Embeddings(item_ids, vectors)")
+        if isinstance(platform, str | os.PathLike):
+            raise ValueError(f"platform is the path {os.fspath(platform)!r}; pass PlatformLocal({os.fspath(platform)!r})")
         self._platform = platform
         self._embeddings = embeddings
         self._journal = Journal(default_path(platform) if journal is None else journal, project=platform.key)
         self._cached_listing: Listing | None = None
         self._cached_round: Round | None = None
+        self._shown: Listing | None = None  # what the user last saw of the sets, and so could predict on
+        self._gone: set[str] = set()  # items that this agent has seen and that were gone later
 
     @property
     def platform(self) -> Platform:
@@ -86,17 +72,17 @@ class ActiveLearningAgent:
     @property
     def query_set(self) -> tuple[str, ...]:
         """Every item asked about, in platform order, whether labeled, unlabeled, skipped or locked."""
-        return self._listing.item_ids
+        return self._show().item_ids
 
     @property
     def labeled_set(self) -> tuple[str, ...]:
         """The items that the platform says are labeled, in platform order."""
-        return self._listing.labeled
+        return self._show().labeled
 
     @property
     def unlabeled_set(self) -> tuple[str, ...]:
         """The items that can still be labeled, in platform order; skipped and locked ones are in neither set."""
-        return self._listing.unlabeled
+        return self._show().unlabeled
 
     @property
     def added_set(self) -> tuple[str, ...]:
@@ -105,7 +91,20 @@ class ActiveLearningAgent:
         Raises:
             NoRoundYet: There was no round.
         """
-        return self._last_round.selection.item_ids
+        return self.last_round.selection.item_ids
+
+    @property
+    def last_round(self) -> Round:
+        """The last round, read once; `refresh` looks for a newer one that another process has made.
+
+        Raises:
+            NoRoundYet: There was no round.
+        """
+        if self._cached_round is None:
+            self._cached_round = self._journal.last_round()
+        if self._cached_round is None:
+            raise NoRoundYet("there was no round in this project yet: query for one first")
+        return self._cached_round
 
     @property
     def history(self) -> tuple[Round, ...]:
@@ -123,6 +122,8 @@ class ActiveLearningAgent:
         Raises:
             ValueError: An item is not in the project.
         """
+        if isinstance(item_ids, str):
+            raise ValueError(f"item_ids is the single {item_ids!r}; write [{item_ids!r}]")
         wanted = tuple(item_ids)
         needed = set(wanted)
         found = {item.id: item for item in self._platform.list_items() if item.id in needed}
@@ -143,12 +144,10 @@ class ActiveLearningAgent:
         self._cached_round = None
         if before is None:
             return Changes((), (), ())
-        states_before = dict(zip(before.item_ids, before.states))
-        return Changes(
-            appeared=tuple(item_id for item_id in after.item_ids if item_id not in before),
-            vanished=tuple(item_id for item_id in before.item_ids if item_id not in after),
-            labeled=tuple(i for i in after.labeled if states_before.get(i) is not ItemState.LABELED),
-        )
+        changes = before.changes_to(after)
+        self._gone.update(changes.vanished)
+        self._gone.difference_update(changes.appeared)
+        return changes
 
     def query(
         self,
@@ -160,9 +159,10 @@ class ActiveLearningAgent:
     ) -> Selection:
         """Pick the next batch, note it as a round, and push it to the platform.
 
-        The platform is listed first, so nobody is asked for a label that is there already. Items that appeared since the
-        agent looked before, and are not covered by scores or embeddings, wait for the next round; items that vanished are
-        left out. Both are warned of and noted in the round.
+        The platform is listed first, so nobody is asked for a label that is there already. Items that could not be labeled
+        when you last read `query_set` or `unlabeled_set` of this agent, and that scores or embeddings do not cover, wait
+        for the next round; scores and embeddings of items that have gone since are left out. Both are warned of and noted
+        in the round. An agent whose sets you have not read, as on the command line, asks for all items to be covered.
 
         Args:
             config: What to pick.
@@ -194,24 +194,24 @@ class ActiveLearningAgent:
         embeddings = self._embeddings if sampler.needs_vectors else None
         score_name = None if scores is None else scores.name_or_default(config.score)
 
-        changes = self.refresh()
+        self.refresh()
         listing = self._listing
         n_samples = config.count(len(listing.unlabeled))
         if n_samples > len(listing.unlabeled):
             raise ValueError(
                 f"n_samples is {n_samples:,}, and {len(listing.unlabeled):,} items can still be labeled; ask for no more"
             )
-        pool = make_pool(
+        joined = make_pool(
             listing,
             scores=scores,
             score_name=score_name,
             embeddings=embeddings,
-            appeared=frozenset(changes.appeared),
-            vanished=frozenset(changes.vanished),
+            may_miss=listing.open_items - (self._shown or listing).open_items,
+            may_be_gone=self._gone,
         )
-        selection = sampler.select(pool, n_samples, seed=config.seed, on_pick=on_pick)
-        notes = _notes(changes, selection)
-        self._cached_round = self._journal.add_round(
+        selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick)
+        notes = _notes(joined, selection)
+        current = self._journal.add_round(
             Round(
                 number=0,
                 name=config.name or "",
@@ -225,8 +225,9 @@ class ActiveLearningAgent:
                 selection=selection,
             )
         )
+        self._cached_round = current
         if push:
-            self._push()
+            self._push(current, listing)
         for note in notes:  # last, so that warnings that are errors stop nothing
             warnings.warn(note, stacklevel=2)
         return selection
@@ -245,7 +246,7 @@ class ActiveLearningAgent:
             PlatformError: Nothing could be done; the round is kept, and another `push()` resumes it.
         """
         self.refresh()
-        return self._push()
+        return self._push(self.last_round, self._listing)
 
     def check_covered(self, scores: Scores) -> None:
         """Check, before a round, that scores fit the project by id.
@@ -271,11 +272,11 @@ class ActiveLearningAgent:
             ValueError: Another ending, or a name that the format cannot hold.
             OSError: The file cannot be written; what was there before stays.
         """
-        others: tuple[str, ...] = ()
-        if whole_pool:
-            picked = set(self.added_set)
-            others = tuple(item_id for item_id in self.unlabeled_set if item_id not in picked)
-        return export.write_priorities(path, self._last_round, others)
+        current, still_open = self.last_round, self._listing.open_items
+        n_declined = sum(item_id not in still_open for item_id in current.selection.item_ids)
+        if n_declined:
+            warnings.warn(f"{n_declined:,} picks are labeled, skipped or gone meanwhile, and are left out", stacklevel=2)
+        return export.write_priorities(path, current, self._listing.unlabeled, whole_pool=whole_pool)
 
     @property
     def _listing(self) -> Listing:
@@ -283,26 +284,26 @@ class ActiveLearningAgent:
             self._cached_listing = Listing(self._platform.list_items())
         return self._cached_listing
 
-    @property
-    def _last_round(self) -> Round:
-        if self._cached_round is None:
-            self._cached_round = self._journal.last_round()
-        if self._cached_round is None:
-            raise NoRoundYet("there was no round in this project yet; query() makes one")
-        return self._cached_round
+    def _show(self) -> Listing:
+        """The listing, from now on what the user knows."""
+        self._shown = self._listing
+        return self._listing
 
-    def _push(self) -> PushReport:
-        current = self._last_round
-        plan = priorities.plan(current.selection.item_ids, self._journal.picked_before(current.number), self._listing)
+    def _push(self, current: Round, listing: Listing) -> PushReport:
+        if not self._journal.begin_push(current.number):
+            warnings.warn(f"{current.name} was not pushed: another process has made a newer round", stacklevel=3)
+            return PushReport(not_sent=current.selection.item_ids)
+        plan = priorities.plan(current.selection.item_ids, self._journal.boosted_before(current.number), listing)
         try:
             report = self._platform.push(plan.ranks, plan.resets)
         except PlatformError as error:
-            error.add_hint(f"{current.name} is kept with its {len(current.selection):,} picks: push() resumes it")
+            error.add_hint(f"{current.name} is kept with its {len(current.selection):,} picks: push again to resume it")
             raise
         report = replace(report, declined={**plan.declined, **report.declined})
-        self._journal.add_push(current.number, report)
+        push = self._journal.add_push(current.number, report)
+        self._cached_round = replace(current, pushes=(*current.pushes, push))
         if not report.is_complete:
-            warnings.warn(f"{current.name} is not on the platform yet: {report}; push() finishes it", stacklevel=3)
+            warnings.warn(f"{current.name} is not on the platform yet: {report}; push again to finish it", stacklevel=3)
         return report
 
     def __repr__(self) -> str:
@@ -317,17 +318,17 @@ def _scores(scorer: object) -> Scores | None:
     raise ValueError(f"scorer is {type(scorer).__name__}; expected a scorer such as ScorerClassification, or Scores")
 
 
-def _notes(changes: Changes, selection: Selection) -> tuple[str, ...]:
+def _notes(joined: Joined, selection: Selection) -> tuple[str, ...]:
     notes = []
-    if changes.appeared:
+    if joined.waiting:
         notes.append(
-            f"{len(changes.appeared):,} items appeared since the last look, the first is {changes.appeared[0]!r}; those "
-            "without score or embedding wait for the next round"
+            f"{len(joined.waiting):,} items appeared since the sets were last read and have no score or embedding, "
+            f"the first is {joined.waiting[0]!r}; they wait for the next round"
         )
-    if changes.vanished:
+    if joined.gone:
         notes.append(
-            f"{len(changes.vanished):,} items vanished since the last look, the first is {changes.vanished[0]!r}; they were "
-            "left out"
+            f"{len(joined.gone):,} items with a score or embedding vanished since, the first is {joined.gone[0]!r}; "
+            "they were left out"
         )
     if selection.note:
         notes.append(selection.note)

@@ -111,8 +111,8 @@ class SamplerConfig:
             raise ValueError(f"seed is {self.seed!r}; expected a whole number") from None
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; expected a whole number of 0 or more")
-        if self.name is not None and not self.name.strip():
-            raise ValueError("name is empty; give the round a name, or None")
+        if self.name is not None and not _is_readable(self.name):
+            raise ValueError(f"name is {self.name!r}; give the round a readable name, or None")
         if self.min_distance is not None and self.method not in {SamplingMethod.CORESET, SamplingMethod.CORAL}:
             raise ValueError(f"min_distance is given, and {self.method} knows no distance; leave it out")
         if (self.score_strength, self.distance_strength) != (1, 1) and self.method is not SamplingMethod.CORAL:
@@ -153,3 +153,7 @@ class SamplerConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON takes them; `SamplerConfig(**values)` gives the configuration back."""
         return {**asdict(self), "method": str(self.method)}
+
+
+def _is_readable(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip()) and name.isprintable()

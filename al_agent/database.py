@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .errors import AgentError
 
 _WAIT_FOR_OTHER_PROCESS_S = 60.0
+_SIDECARS = ("-wal", "-shm")
 
 
 class Database:
@@ -21,7 +23,7 @@ class Database:
         kind: What it is, for messages: `project` or `journal`.
         application_id: Number that marks files of this kind (SQLite's `application_id`).
         version: Version of the schema (SQLite's `user_version`).
-        schema: Statements that make an empty file one of this kind.
+        schema: Statements that make an empty file one of this kind, an empty line between them.
         damaged: Error for a file that cannot be read as one of this kind.
         unavailable: Error for a file that cannot be opened or written now.
     """
@@ -37,7 +39,7 @@ class Database:
         damaged: type[AgentError],
         unavailable: type[AgentError],
     ) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._kind = kind
         self._application_id = application_id
         self._version = version
@@ -47,101 +49,139 @@ class Database:
 
     @property
     def is_there(self) -> bool:
-        """Whether the file exists and is not empty."""
+        """Whether the file exists."""
         try:
-            return self.path.stat().st_size > 0
-        except OSError:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise self._unavailable(f"{self._kind} '{self.path}' cannot be looked at: {error.strerror or error}") from error
+        return True
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view of the file, whatever others write meanwhile."""
-        with self._connection(for_writing=False) as connection:
-            connection.execute("BEGIN")
-            yield connection
-            connection.execute("ROLLBACK")
+    def create(self, fill: Callable[[sqlite3.Connection], object]) -> bool:
+        """Make the file, with what `fill` writes, whole or not at all.
 
-    @contextlib.contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """All that the block writes, or nothing; with `create`, an empty or missing file is made one of this kind."""
-        with self._connection(for_writing=True, create=create) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            if create and self._identity(connection) == (0, 0):
+        Returns:
+            Whether it was made; False where another process made one first, which stays as it is.
+        """
+        for suffix in _SIDECARS:
+            leftover = Path(f"{self.path}{suffix}")
+            if leftover.exists() and not self.is_there:
+                raise self._unavailable(
+                    f"'{leftover}' is left over from another {self._kind}, and would spoil a new one; move it away"
+                )
+        unfinished = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._translating(), contextlib.closing(self._connect(unfinished, "mode=rwc")) as connection:
+                self._prepare_for_writing(connection)
+                connection.execute("BEGIN IMMEDIATE")
                 for statement in self._schema.split(";\n\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {self._application_id}")
                 connection.execute(f"PRAGMA user_version = {self._version}")
+                fill(connection)
+                connection.execute("COMMIT")
+            return self._publish(unfinished)
+        except OSError as error:
+            raise self._unavailable(f"{self._kind} '{self.path}' cannot be made: {error.strerror or error}") from error
+        finally:
+            for suffix in ("", *_SIDECARS):
+                with contextlib.suppress(OSError):
+                    Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+
+    def _publish(self, unfinished: Path) -> bool:
+        try:
+            os.link(unfinished, self.path)  # unlike a rename, never over a file that is there
+        except FileExistsError:
+            return False
+        except OSError:  # a disk without hard links
+            if self.is_there:
+                return False
+            unfinished.replace(self.path)
+        return True
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the file, whatever others write meanwhile."""
+        with self._translating(), contextlib.closing(self._open_for_reading()) as connection:
+            self._check_identity(connection)
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All that the block writes, or nothing: closing the connection takes an open transaction back."""
+        with self._translating(), contextlib.closing(self._connect(self.path, "mode=rw")) as connection:
+            self._check_identity(connection)
+            self._prepare_for_writing(connection)
+            connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
 
-    @contextlib.contextmanager
-    def _connection(self, *, for_writing: bool, create: bool = False) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = self._open(for_writing=for_writing, create=create)
-            try:
-                yield connection
-            finally:  # an open transaction is rolled back
-                connection.close()
-        except sqlite3.Error as error:
-            raise self._translated(error) from error
+    @staticmethod
+    def _connect(path: Path, query: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.as_uri()}?{query}", uri=True, timeout=_WAIT_FOR_OTHER_PROCESS_S, isolation_level=None)
 
-    def _open(self, *, for_writing: bool, create: bool) -> sqlite3.Connection:
-        # The sidecar files of the write-ahead log cannot be made in a read-only folder; then the file stands alone.
-        is_frozen = not for_writing and not _is_writable(self.path.parent)
-        query = "mode=ro&immutable=1" if is_frozen else f"mode={'rwc' if create else 'rw'}"
-        connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?{query}",
-            uri=True,
-            timeout=_WAIT_FOR_OTHER_PROCESS_S,
-            isolation_level=None,
-        )
+    @staticmethod
+    def _prepare_for_writing(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    def _open_for_reading(self) -> sqlite3.Connection:
+        if _is_writable(self.path):
+            return self._connect(self.path, "mode=rw")
+        # Without the right to write, the log's sidecar files can be read but not made. Where there is no log, the file
+        # alone is complete.
+        connection = self._connect(self.path, "mode=ro")
         try:
-            if not is_frozen:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-            if not (create and self._identity(connection) == (0, 0)):
-                self._check_identity(connection)
-        except BaseException:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError:
             connection.close()
-            raise
+            if Path(f"{self.path}-wal").exists():
+                raise
+            return self._connect(self.path, "mode=ro&immutable=1")
         return connection
 
-    def _identity(self, connection: sqlite3.Connection) -> tuple[int, int]:
+    def _check_identity(self, connection: sqlite3.Connection) -> None:
         application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        return application_id, version
-
-    def _check_identity(self, connection: sqlite3.Connection) -> None:
-        application_id, version = self._identity(connection)
         if application_id != self._application_id:
-            raise self._damaged(f"'{self.path}' is a database, but no al-agent {self._kind}")
+            raise self._damaged(f"'{self.path}' is no al-agent {self._kind}, though its name says so; move it away")
         if version > self._version:
             raise self._damaged(
                 f"'{self.path}' was written by a newer al-agent (format {version}, this one knows {self._version}); "
                 "upgrade al-agent"
             )
 
-    def _translated(self, error: sqlite3.Error) -> AgentError:
-        text = str(error)
-        if isinstance(error, sqlite3.OperationalError) or "locked" in text:
-            if "locked" in text:
-                why = f"another process has been writing to it for {_WAIT_FOR_OTHER_PROCESS_S:.0f} s; try again"
-            elif "readonly" in text or not _is_writable(self.path.parent):
-                why = "it cannot be written: the folder is read-only"
-            elif "full" in text:
-                why = "it cannot be written: the disk is full. Nothing was changed; make room and try again"
-            elif "unable to open" in text:
-                why = "it cannot be opened: the folder is missing, or the file may not be read"
-            else:
-                why = f"{text}; nothing was changed"
-            return self._unavailable(f"{self._kind} '{self.path}': {why}")
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
-            return self._damaged(
-                f"{self._kind} '{self.path}' is damaged ({text}); put back a copy, or move it away and start anew"
-            )
-        return self._unavailable(f"{self._kind} '{self.path}': {text}; nothing was changed")
+    @contextlib.contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError):
+            raise  # a mistake in the code above, not in the file
+        except sqlite3.OperationalError as error:
+            raise self._unavailable(f"{self._kind} '{self.path}': {self._explained(str(error))}") from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(
+                f"{self._kind} '{self.path}' is damaged ({error}); move it away together with the files that have its name "
+                "and -wal or -shm, and put back a copy of all of them, or start anew"
+            ) from error
+
+    def _explained(self, text: str) -> str:
+        if "locked" in text:
+            return f"another process has been writing to it for {_WAIT_FOR_OTHER_PROCESS_S:.0f} s; try again"
+        if "full" in text:
+            return "it cannot be written: the disk is full. Nothing was changed; make room and try again"
+        if "readonly" in text or ("unable to open" in text and self.path.exists() and not _is_writable(self.path)):
+            return "it cannot be written: the file or its folder is read-only, or others are writing to it"
+        if "unable to open" in text:
+            return "it cannot be opened: the folder is missing, or the file may not be read"
+        if "disk I/O" in text:
+            return "the disk is full or fails. Nothing was changed; make room and try again"
+        return f"{text}; nothing was changed"
 
 
-def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in an existing folder."""
-    return not folder.is_dir() or os.access(folder, os.W_OK)
+def _is_writable(path: Path) -> bool:
+    """Whether a file and its folder may be written."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)

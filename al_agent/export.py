@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from scorers.files import written_whole
 
@@ -17,18 +18,21 @@ from .journal import Round
 CSV_HEADER = ("name", "entropy_value")
 """Columns of SuperAnnotate's upload of priority scores as documented in 2021; its page shows today's template."""
 
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+_RUN_BY_SPREADSHEETS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  # full-width ones too
 
 
-def write_priorities(path: str | os.PathLike[str], current: Round, others: Sequence[str] = ()) -> int:
-    """Write a round's picks, best first, and then other items, whole or not at all.
+def write_priorities(
+    path: str | os.PathLike[str], current: Round, unlabeled: Sequence[str], *, whole_pool: bool = False
+) -> int:
+    """Write a round's picks that can still be labeled, best first, and then other items, whole or not at all.
 
     The k picks get the values k to 1 and the others 0: higher means sooner, and whole numbers survive every reader.
 
     Args:
         path: The file; its ending `.csv`, `.json` or `.txt` chooses the format.
         current: The round.
-        others: More items, to be written without rank.
+        unlabeled: The items that can still be labeled.
+        whole_pool: Write those that were not picked too.
 
     Returns:
         Number of items written.
@@ -41,16 +45,28 @@ def write_priorities(path: str | os.PathLike[str], current: Round, others: Seque
     ending = Path(path).suffix.lower()
     if ending not in writers:
         raise ValueError(f"'{os.fspath(path)}' ends in {ending or 'nothing'}; expected one of {', '.join(writers)}")
-    content = writers[ending](current, others)
+    still_open, picked = set(unlabeled), set(current.selection.item_ids)
+    picks = zip(current.selection.item_ids, current.selection.gains.tolist(), current.selection.reasons)
+    items = [Exported(*pick) for pick in picks if pick[0] in still_open]
+    n_picks = len(items)
+    if whole_pool:
+        items += [Exported(item_id) for item_id in unlabeled if item_id not in picked]
+    content = writers[ending](current, items, n_picks)
     with written_whole(path) as file:
         file.write(content.encode("utf-8"))
-    return len(current.selection) + len(others)
+    return len(items)
 
 
-def _csv(current: Round, others: Sequence[str]) -> str:
-    picks = current.selection.item_ids
-    names = [*picks, *others]
-    risky = sum(name.startswith(_RUN_BY_SPREADSHEETS) for name in names)
+class Exported(NamedTuple):
+    """One line of an export; an item that was not picked has neither gain nor reason."""
+
+    item_id: str
+    gain: float | None = None
+    reason: str | None = None
+
+
+def _csv(current: Round, items: Sequence[Exported], n_picks: int) -> str:
+    risky = sum(item.item_id.startswith(_RUN_BY_SPREADSHEETS) for item in items)
     if risky:
         warnings.warn(
             f"{risky:,} names begin with a character that makes a spreadsheet run the cell; they are written with a leading "
@@ -60,33 +76,28 @@ def _csv(current: Round, others: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(CSV_HEADER)
-    for place, name in enumerate(names):
-        safe_name = f"'{name}" if name.startswith(_RUN_BY_SPREADSHEETS) else name
-        writer.writerow((safe_name, max(0, len(picks) - place)))
+    for place, item in enumerate(items):
+        name = f"'{item.item_id}" if item.item_id.startswith(_RUN_BY_SPREADSHEETS) else item.item_id
+        writer.writerow((name, max(0, n_picks - place)))
     return text.getvalue()
 
 
-def _json(current: Round, others: Sequence[str]) -> str:
-    selection = current.selection
-    picks = zip(selection.item_ids, selection.gains.tolist(), selection.reasons)
-    items = [
-        {"item_id": item_id, "rank": rank, "priority": len(selection) - rank, "gain": gain, "reason": reason}
-        for rank, (item_id, gain, reason) in enumerate(picks)
-    ]
-    items += [{"item_id": item_id, "rank": None, "priority": 0, "gain": None, "reason": None} for item_id in others]
+def _json(current: Round, items: Sequence[Exported], n_picks: int) -> str:
     content = {
         "round": current.number,
         "name": current.name,
         "created_at": current.created_at.isoformat(),
         "config": current.config.to_dict(),
-        "items": items,
+        "items": [
+            {"rank": place if place < n_picks else None, "priority": max(0, n_picks - place), **item._asdict()}
+            for place, item in enumerate(items)
+        ],
     }
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
-def _text(current: Round, others: Sequence[str]) -> str:
-    names = [*current.selection.item_ids, *others]
-    broken = [name for name in names if "\n" in name or "\r" in name]
+def _text(current: Round, items: Sequence[Exported], n_picks: int) -> str:
+    broken = [item.item_id for item in items if len(item.item_id.splitlines()) != 1]
     if broken:
         raise ValueError(f"{broken[0]!r} has a line break, which a list of lines cannot hold; export to .csv or .json")
-    return "".join(f"{name}\n" for name in names)
+    return "".join(f"{item.item_id}\n" for item in items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,67 +19,81 @@ from .platforms.base import ItemState
 _NOWHERE = -1
 
 
+@dataclass(frozen=True)
+class Joined:
+    """A pool, and what took no part in it.
+
+    Args:
+        pool: The labeled items, and the candidates.
+        waiting: Items that can be labeled and are not covered, because they could not be when the sets were last read.
+        gone: Items with a score or an embedding that are not in the project any more.
+    """
+
+    pool: Pool
+    waiting: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
 def make_pool(
     listing: Listing,
     *,
     scores: Scores | None,
     score_name: str | None,
     embeddings: Embeddings | None,
-    appeared: Set[str] = frozenset(),
-    vanished: Set[str] = frozenset(),
-) -> Pool:
+    may_miss: Set[str] = frozenset(),
+    may_be_gone: Set[str] = frozenset(),
+) -> Joined:
     """Join by id, in platform order.
 
-    Scores must cover the unlabeled items, embeddings the labeled ones too. Skipped and locked items take no part. Items
-    that appeared after the user last looked take part where they are covered, and are left out where not.
+    Scores must cover the unlabeled items, embeddings the labeled ones too. Skipped and locked items take no part.
 
     Args:
         listing: The project now.
         scores: Scores of the query set or of the unlabeled set, in any order.
         score_name: The column to use; None takes the default.
         embeddings: Vectors of the query set, in any order.
-        appeared: Items that are new since the user last looked.
-        vanished: Items that were there when the user last looked, and are gone.
+        may_miss: Items that nobody could have covered yet; those that are not covered are left out.
+        may_be_gone: Items that were in the project once; scores and embeddings of them are left out.
 
     Raises:
         ValueError: A score or embedding is missing, or is of an item that the project does not know.
     """
-    states = listing.states
-    is_labeled = np.fromiter((state is ItemState.LABELED for state in states), dtype=bool, count=len(states))
-    is_open = np.fromiter((state is ItemState.UNLABELED for state in states), dtype=bool, count=len(states))
+    is_labeled = listing.is_in(ItemState.LABELED)
+    is_open = listing.is_in(ItemState.UNLABELED)
     takes_part = is_labeled | is_open
-
+    gone: list[str] = []
     score_rows = vector_rows = None
     if scores is not None:
         score_name = scores.name_or_default(score_name)
-        score_rows = _rows(listing, scores.item_ids, "score", vanished)
-        takes_part &= (
-            _covered(listing, score_rows, takes_part & is_open, appeared, "score", "score the whole unlabeled_set")
-            | is_labeled
-        )
+        score_rows = _rows(listing, scores.item_ids, "score", may_be_gone, gone)
+        takes_part &= is_labeled | _covered(listing, score_rows, is_open, may_miss, "score", "score the whole unlabeled_set")
     if embeddings is not None:
-        vector_rows = _rows(listing, embeddings.item_ids, "embedding", vanished)
-        takes_part &= _covered(listing, vector_rows, takes_part, appeared, "embedding", "embed the whole query_set")
+        vector_rows = _rows(listing, embeddings.item_ids, "embedding", may_be_gone, gone)
+        takes_part &= _covered(listing, vector_rows, takes_part, may_miss, "embedding", "embed the whole query_set")
 
     members = np.flatnonzero(takes_part)
-    everyone = len(members) == len(listing)
-    return Pool(
-        item_ids=listing.item_ids if everyone else tuple(listing.item_ids[row] for row in members.tolist()),
+    pool = Pool(
+        item_ids=listing.item_ids if len(members) == len(listing) else listing.names_of(members),
         is_labeled=is_labeled[members],
         scores=None if scores is None or score_rows is None else _taken(scores.column(score_name), score_rows[members]),
         vectors=None if embeddings is None or vector_rows is None else _gathered(embeddings, vector_rows[members]),
         score_name=score_name or "score",
     )
+    return Joined(pool, listing.names_of(np.flatnonzero(is_open & ~takes_part)), tuple(dict.fromkeys(gone)))
 
 
-def _rows(listing: Listing, item_ids: tuple[str, ...], what: str, vanished: Set[str]) -> npt.NDArray[np.int64]:
-    """For every listed item its row among `item_ids`, -1 where it has none."""
+def _rows(
+    listing: Listing, item_ids: tuple[str, ...], what: str, may_be_gone: Set[str], gone: list[str]
+) -> npt.NDArray[np.int64]:
+    """For every listed item its row among `item_ids`, -1 where it has none; those that are gone are added to `gone`."""
     if item_ids == listing.item_ids:
         return np.arange(len(listing))
     rows = np.full(len(listing), _NOWHERE, dtype=np.int64)
     known = listing.row_of
     places = np.fromiter((known.get(item_id, _NOWHERE) for item_id in item_ids), dtype=np.int64, count=len(item_ids))
-    unknown = [item_ids[row] for row in np.flatnonzero(places == _NOWHERE).tolist() if item_ids[row] not in vanished]
+    strangers = [item_ids[row] for row in np.flatnonzero(places == _NOWHERE).tolist()]
+    gone += [item_id for item_id in strangers if item_id in may_be_gone]
+    unknown = [item_id for item_id in strangers if item_id not in may_be_gone]
     if unknown:
         example = f"; its ids look like {listing.item_ids[0]!r}" if len(listing) else ""
         raise ValueError(
@@ -94,14 +109,14 @@ def _covered(
     listing: Listing,
     rows: npt.NDArray[np.int64],
     needed: npt.NDArray[np.bool_],
-    appeared: Set[str],
+    may_miss: Set[str],
     what: str,
     way_out: str,
 ) -> npt.NDArray[np.bool_]:
     """Which listed items have a row; raises if one that is needed and not new has none."""
     covered: npt.NDArray[np.bool_] = rows != _NOWHERE
     missing = [listing.item_ids[row] for row in np.flatnonzero(needed & ~covered).tolist()]
-    missing = [item_id for item_id in missing if item_id not in appeared]
+    missing = [item_id for item_id in missing if item_id not in may_miss]
     if missing:
         raise ValueError(f"{len(missing):,} items have no {what}, the first is {missing[0]!r}; {way_out}")
     return covered

@@ -42,6 +42,13 @@ CREATE TABLE picks (
     PRIMARY KEY (project, number, place)
 ) WITHOUT ROWID;
 
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    project TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    begun_at TEXT NOT NULL
+);
+
 CREATE TABLE pushes (
     id INTEGER PRIMARY KEY,
     project TEXT NOT NULL,
@@ -53,7 +60,7 @@ CREATE TABLE pushes (
 
 _APPEND_ONLY = ";\n\n".join(
     f"CREATE TRIGGER {table}_{event} BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
-    for table in ("rounds", "picks", "pushes")
+    for table in ("rounds", "picks", "attempts", "pushes")
     for event in ("UPDATE", "DELETE")
 )
 
@@ -75,7 +82,7 @@ class Push:
     is_complete: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Round:
     """One query: what was asked, on what, and what came of it.
 
@@ -105,6 +112,10 @@ class Round:
     selection: Selection
     pushes: tuple[Push, ...] = ()
 
+    def __repr__(self) -> str:
+        state = "pushed" if self.is_pushed else "not pushed"
+        return f"Round({self.number}, {self.name!r}, {self.created_at:%Y-%m-%d %H:%M} UTC, {self.selection!r}, {state})"
+
     @property
     def is_pushed(self) -> bool:
         """Whether a push reached the platform and left nothing to do."""
@@ -125,7 +136,7 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], *, project: str) -> None:
         self._project = project
         self._database = Database(
-            Path(path).expanduser(),
+            _checked(path),
             kind="journal",
             application_id=0x414C4A31,
             version=1,
@@ -141,8 +152,9 @@ class Journal:
 
     def add_round(self, draft: Round) -> Round:
         """Write a round with the next number, and give it back with number and name."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._database.writing(create=True) as connection:
+        if not self._database.is_there:
+            self._database.create(lambda _: None)
+        with self._database.writing() as connection:
             (last,) = connection.execute(
                 "SELECT coalesce(max(number), 0) FROM rounds WHERE project = ?", (self._project,)
             ).fetchone()
@@ -173,8 +185,24 @@ class Journal:
             )
         return replace(draft, number=number, name=name)
 
-    def add_push(self, number: int, report: PushReport) -> None:
+    def begin_push(self, number: int) -> bool:
+        """Note that a round is about to be sent, so that its boosts are known even if nothing is heard of it again.
+
+        Returns:
+            Whether it is the project's last round; if not, another process has made a newer one, and nothing is noted.
+        """
+        with self._database.writing() as connection:
+            (last,) = connection.execute("SELECT max(number) FROM rounds WHERE project = ?", (self._project,)).fetchone()
+            if last == number:
+                connection.execute(
+                    "INSERT INTO attempts (project, number, begun_at) VALUES (?, ?, ?)",
+                    (self._project, number, now().isoformat()),
+                )
+        return bool(last == number)
+
+    def add_push(self, number: int, report: PushReport) -> Push:
         """Write what the platform answered to a push of this round."""
+        at = now()
         content = {
             "counts": report.counts(),
             "problems": {**report.declined, **report.failed},
@@ -183,8 +211,9 @@ class Journal:
         with self._database.writing() as connection:
             connection.execute(
                 "INSERT INTO pushes (project, number, pushed_at, content) VALUES (?, ?, ?, ?)",
-                (self._project, number, now().isoformat(), json.dumps(content)),
+                (self._project, number, at.isoformat(), json.dumps(content)),
             )
+        return Push(at, report.counts(), {**report.declined, **report.failed}, report.is_complete)
 
     def rounds(self) -> tuple[Round, ...]:
         """All rounds of the project, oldest first."""
@@ -194,13 +223,12 @@ class Journal:
         """The project's last round; None before the first."""
         return next(iter(self._read(last_only=True)), None)
 
-    def picked_before(self, number: int) -> tuple[str, ...]:
-        """Every item that a round before this one picked, once each, sorted."""
-        if not self._database.is_there:
-            return ()
+    def boosted_before(self, number: int) -> tuple[str, ...]:
+        """Every item of a round before this one that was sent to the platform, or begun to be; once each, sorted."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT DISTINCT item_id FROM picks WHERE project = ? AND number < ? ORDER BY item_id",
+                "SELECT DISTINCT item_id FROM picks WHERE project = ?1 AND number < ?2 AND number IN "
+                "(SELECT number FROM attempts WHERE project = ?1) ORDER BY item_id",
                 (self._project, number),
             )
             return tuple(item_id for (item_id,) in rows)
@@ -252,6 +280,12 @@ def _round(
         selection=Selection(ids, np.array(gains), reasons, content["method"], content["selection_note"]),
         pushes=tuple(Push(datetime.fromisoformat(at), **json.loads(answer)) for at, answer in pushes),
     )
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    if not os.fspath(path):
+        raise ValueError("journal is the empty path; give a file, or None for the default place")
+    return Path(path).expanduser().absolute()
 
 
 def now() -> datetime:

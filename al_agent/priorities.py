@@ -15,7 +15,8 @@ class Plan:
 
     Args:
         ranks: Item id to rank, 0 first.
-        resets: Items boosted by earlier rounds that are still unlabeled and not picked again.
+        resets: Items boosted by earlier rounds that are still unlabeled and not picked again; the platform takes back
+            what it still has of them.
         declined: Picks that need no rank any more, id to reason.
     """
 
@@ -29,7 +30,7 @@ def plan(picked: Sequence[str], boosted_before: Iterable[str], listing: Listing)
 
     Args:
         picked: The round's items, best first.
-        boosted_before: Items that earlier rounds picked.
+        boosted_before: Items that earlier rounds sent.
         listing: The project now.
     """
     ranks: dict[str, int] = {}
@@ -42,11 +43,5 @@ def plan(picked: Sequence[str], boosted_before: Iterable[str], listing: Listing)
             ranks[item_id] = rank
         else:
             declined[item_id] = f"already {listing.states[row]}"
-    resets = tuple(
-        item_id
-        for item_id in boosted_before
-        if item_id in listing.ranks
-        and item_id not in ranks
-        and listing.states[listing.row_of[item_id]] is ItemState.UNLABELED
-    )
+    resets = tuple(item_id for item_id in boosted_before if item_id not in ranks and item_id in listing.open_items)
     return Plan(ranks, resets, declined)

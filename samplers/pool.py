@@ -12,7 +12,7 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Pool:
     """Items in platform order: the labeled ones, and the candidates that can be picked.
 
@@ -74,6 +74,9 @@ class Pool:
             "score_name": score_name,
         }.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Pool({len(self):,} items, {len(self.labeled):,} labeled)"
 
     @property
     def labeled(self) -> npt.NDArray[np.int64]:

@@ -45,6 +45,8 @@ def checked_item_ids(item_ids: Iterable[str]) -> tuple[str, ...]:
     """
     if isinstance(item_ids, str):
         raise ValueError(f"item_ids is the single string {item_ids!r}; expected a sequence of strings, one per item")
+    if isinstance(item_ids, set | frozenset):
+        raise ValueError("item_ids is a set, which has no order to match rows by; pass a list")
     if not isinstance(item_ids, Iterable):
         raise ValueError(f"item_ids is {item_ids!r}; expected a sequence of strings, one per item")
     ids = item_ids if isinstance(item_ids, tuple) else tuple(item_ids)

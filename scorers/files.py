@@ -17,6 +17,8 @@ import numpy.typing as npt
 def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` that takes its place when the block ends well, and is removed when not."""
     target = Path(os.path.realpath(path))  # through a link, not over it
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"'{os.fspath(path)}' cannot be written: there is no folder '{target.parent}'")
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         with temporary.open("wb") as file:
@@ -47,7 +49,7 @@ def load_arrays(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[st
         try:
             archive = np.load(file, allow_pickle=False)
         except Exception as error:  # damaged bytes can fail in any way
-            raise ValueError(f"{where} is not a .npz file of plain arrays ({error})") from error
+            raise ValueError(f"{where} is not a .npz file of plain arrays") from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError(f"{where} holds one bare array; expected a .npz file with {', '.join(names)}")
         with archive:
@@ -60,4 +62,6 @@ def load_arrays(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[st
             try:
                 return {name: archive[name] for name in names}
             except Exception as error:  # damaged bytes can fail in any way
-                raise ValueError(f"{where} is damaged or holds Python objects ({error})") from error
+                raise ValueError(
+                    f"{where} is damaged or holds Python objects; text is saved with numpy.asarray(ids, dtype=str)"
+                ) from error

@@ -30,7 +30,7 @@ IntArray = npt.NDArray[np.int64]
 _MOST_LABELS = 2**31  # so that an item's row and a label fit one 64-bit number
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class ClassificationPredictions:
     """One class distribution for each item.
 
@@ -84,6 +84,9 @@ class ClassificationPredictions:
         check_finite(values, "logits", partial(_item_name, ids))
         return cls(item_ids=ids, probabilities=softmax(values))
 
+    def __repr__(self) -> str:
+        return f"ClassificationPredictions({len(self):,} items, {self.n_classes:,} classes)"
+
     @property
     def n_classes(self) -> int:
         """Number of classes c; 2 where one column stands for both."""
@@ -97,7 +100,7 @@ class ClassificationPredictions:
         return ClassificationPredictions(self.item_ids[items], self.probabilities[items])
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class DetectionPredictions:
     """The boxes that a detector found in each item, as flat arrays.
 
@@ -270,6 +273,10 @@ class DetectionPredictions:
             (('a.jpg',), [[0.1, 0.1, 0.3, 0.5]], [3])
         """
         return cls(**coco.read_results(path, images)._asdict())
+
+    def __repr__(self) -> str:
+        given = "scores alone" if self.class_probabilities is None else f"{self.class_probabilities.shape[1]:,} classes"
+        return f"DetectionPredictions({len(self):,} items, {self.n_boxes:,} boxes, {given})"
 
     @property
     def n_boxes(self) -> int:

@@ -92,6 +92,10 @@ class Scorer(ABC, Generic[P]):
         self.finish(scores)
         return scores
 
+    def __repr__(self) -> str:
+        given = repr(self._predictions) if isinstance(self._predictions, self.takes) else "chunks of predictions"
+        return f"{type(self).__name__}({given})"
+
     def _chunks(self) -> Iterable[P]:
         if isinstance(self._predictions, self.takes):
             return (self._predictions,)  # type: ignore[return-value]  # takes is P, which Python cannot say

@@ -19,7 +19,7 @@ from .files import load_arrays, save_arrays
 Vector = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Scores:
     """Named scores of items, each item scored alone.
 
@@ -56,6 +56,9 @@ class Scores:
         if default is not None and default not in checked:
             raise ValueError(f"default is {default!r}; expected one of {', '.join(checked)}")
         set_fields(self, item_ids=ids, columns=MappingProxyType(checked), default=default)
+
+    def __repr__(self) -> str:
+        return f"Scores({len(self):,} items: {', '.join(self.names)}; default {self.default})"
 
     def __reduce__(self) -> tuple[type[Scores], tuple[tuple[str, ...], dict[str, Vector], str | None]]:
         return Scores, (self.item_ids, dict(self.columns), self.default)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 
@@ -40,18 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not undo a round
+            stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = print_warning
         try:
-            app(words, prog_name="al-agent", standalone_mode=False)
+            status = app(words, prog_name="al-agent", standalone_mode=False)
         except _UsageError as error:  # type: ignore[misc]  # an entry of __mro__ is any type
             print_wrong_use(error, words)
             return EXIT_WRONG_USE
         except (AgentError, ValueError, OSError, ImportError) as error:
-            print_failure(error, as_json="--json" in words)
+            print_failure(error, as_json=as_json)
             return EXIT_FAILED
         except (KeyboardInterrupt, typer.Abort):
-            print("\ninterrupted; nothing that was done is lost", file=sys.stderr)
-            return EXIT_INTERRUPTED
-    return EXIT_DONE
+            status = EXIT_INTERRUPTED
+        except Exception as error:  # a defect of ours: its traceback helps whoever mends it
+            traceback.print_exc()
+            print_failure(error, as_json=as_json)
+            return EXIT_FAILED
+    if status == EXIT_INTERRUPTED:  # typer turns an interrupt into a status
+        print_failure(KeyboardInterrupt("interrupted; what was done before is kept"), as_json=as_json)
+    return status if isinstance(status, int) else EXIT_DONE

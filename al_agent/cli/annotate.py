@@ -26,7 +26,10 @@ def annotate(
 
     Example: al-agent annotate my_project labels.csv
     """
-    label_of = _read(labels)
+    try:
+        label_of = _read(labels)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"'{labels}' is not a CSV file in UTF-8: {error}") from error
     PlatformLocal(project).annotate(label_of)
     show({"project": str(project), "n_labeled": len(label_of)}, f"{len(label_of):,} items labeled", as_json=as_json)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -154,10 +155,9 @@ def _verdict(curves: LearningCurves) -> str:
     return f"Averaged over all rounds {curves.methods[best]} is ahead of RANDOM by {gain:.1f} ±{error:.1f} points{size}."
 
 
-def _draw(path: Path, curves: LearningCurves, say: object) -> Path | None:
+def _draw(path: Path, curves: LearningCurves, say: Callable[[str], None]) -> Path | None:
     mean, error = curves.mean(), curves.standard_error()
     lines = {method: (mean[row], error[row]) for row, method in enumerate(curves.methods)}
-    assert callable(say)
     try:
         draw_learning_curves(path, "Handwritten digits: what each method made of its labels", curves.n_labeled, lines)
     except ImportError as problem:

@@ -16,13 +16,13 @@ WIDTH = 80
 
 def show(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result: as one JSON object, or as text."""
-    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+    print(json.dumps(result) if as_json else text)
 
 
 def print_failure(error: BaseException, *, as_json: bool) -> None:
     """Print what went wrong on standard error, and with `--json` as the one object on standard output too."""
     if as_json:
-        print(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
     print(f"error: {error}", file=sys.stderr)
 
 
@@ -34,7 +34,7 @@ def print_wrong_use(error: Any, words: Sequence[str]) -> None:
         words: What was typed after `al-agent`.
     """
     if "--json" in words:
-        print(json.dumps({"error": "WrongUse", "message": error.format_message()}, ensure_ascii=False))
+        print(json.dumps({"error": "WrongUse", "message": error.format_message()}))
     error.show()
     if error.ctx is None:  # raised by a verb, not by the parser
         print(f"Try 'al-agent {words[0]} --help' for help.", file=sys.stderr)
@@ -65,7 +65,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
         rows: The cells.
         right: Columns that are aligned to the right, as numbers are.
     """
-    lines = [list(header), *(list(map(_on_one_line, row)) for row in rows)]
+    lines = [list(header), *(list(map(on_one_line, row)) for row in rows)]
     widths = [min(max(len(line[column]) for line in lines), WIDTH // 2) for column in range(len(header))]
     widths[-1] = max(WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1), 8)
     printed = []
@@ -83,11 +83,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
 
 def listed(introduction: str, names: Sequence[str]) -> str:
     """`introduction` and some names, wrapped to 80 characters between names."""
-    text = f"{introduction} {', '.join(map(_on_one_line, names))}"
+    text = f"{introduction} {', '.join(map(on_one_line, names))}"
     return textwrap.fill(text, WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False)
 
 
-def _on_one_line(cell: str) -> str:
+def on_one_line(cell: str) -> str:
+    """Text without the characters that move a terminal's cursor."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cell)
 
 

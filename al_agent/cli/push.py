@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .options import AsJson, JournalFile, Project, open_agent
-from .output import show
+from .output import on_one_line, show
 
 
 def push(project: Project, journal: JournalFile = None, as_json: AsJson = False) -> None:
@@ -15,7 +15,7 @@ def push(project: Project, journal: JournalFile = None, as_json: AsJson = False)
     """
     agent = open_agent(project, journal)
     report = agent.push()
-    current = agent.history[-1]
+    current = agent.last_round
     problems = {**report.declined, **report.failed}
     result = {
         "project": str(project),
@@ -24,7 +24,7 @@ def push(project: Project, journal: JournalFile = None, as_json: AsJson = False)
         "counts": report.counts(),
         "problems": problems,
     }
-    lines = [f"{current.name}: {report}"]
+    lines = [f"{on_one_line(current.name)}: {report}"]
     lines += [f"  {item_id!r}: {reason}" for item_id, reason in list(problems.items())[:10]]
     if len(problems) > 10:
         lines += [f"  ... and {len(problems) - 10:,} more"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,16 @@ from scorers import Scores
 
 from ..config import SamplerConfig
 from .options import EMBEDDINGS_FILE, SCORES_FILE, AsJson, JournalFile, Project, open_agent
-from .output import progress, show, table
+from .output import on_one_line, progress, show, table
 
 _N_SHOWN = 10
 
 
 def query(
     project: Project,
-    n_samples: Annotated[int, typer.Option("--n-samples", "-n", help="Number of new items.")] = 32,
+    n_samples: Annotated[
+        int | None, typer.Option("--n-samples", "-n", help="Number of new items.", show_default="32")
+    ] = None,
     proportion: Annotated[
         float | None, typer.Option(help="Instead: fraction of the unlabeled items.", show_default=False)
     ] = None,
@@ -57,9 +60,11 @@ def query(
 
     al-agent query my_project --proportion 0.05 -m uncertainty --score uncertainty_entropy --dry-run
     """
+    if n_samples is not None and proportion is not None:
+        raise typer.BadParameter("give --n-samples or --proportion, not both")
     try:
         config = SamplerConfig(
-            n_samples,
+            32 if n_samples is None else n_samples,
             proportion=proportion,
             method=method,
             score=score,
@@ -85,7 +90,7 @@ def query(
     values = None if score_file is None else Scores.load(score_file)
     with progress(config.count(len(agent.unlabeled_set)), "picking") as bar:
         batch = agent.query(config, values, push=not dry_run, on_pick=bar.update)
-    current = agent.history[-1]
+    current = agent.last_round
     picks = list(zip(batch.item_ids, batch.gains.tolist(), batch.reasons))
     result = {
         "project": str(project),
@@ -102,9 +107,11 @@ def query(
     rows = [(str(place), f"{gain:.3g}", *texts) for place, (gain, *texts) in enumerate(shown, start=1)]
     lines = [table(("#", "gain", "item", "reason"), rows, right=(0, 1))] if rows else []
     if len(picks) > _N_SHOWN:
-        lines += [f"... and {len(picks) - _N_SHOWN:,} more: al-agent export {project} picks.csv"]
-    pushed = "pushed to the head of the queue" if current.is_pushed else f"not pushed; al-agent push {project} does it"
-    lines += ["", f"{current.name}: {len(picks):,} items by {batch.method}, {pushed}"]
+        lines += [f"... and {len(picks) - _N_SHOWN:,} more: al-agent export {shlex.quote(str(project))} picks.csv"]
+    pushed = (
+        "pushed to the head of the queue" if current.is_pushed else f"not pushed: al-agent push {shlex.quote(str(project))}"
+    )
+    lines += ["", f"{on_one_line(current.name)}: {len(picks):,} items by {batch.method}, {pushed}"]
     show(result, "\n".join(lines), as_json=as_json)
 
 

@@ -16,7 +16,7 @@ from scorers.checks import as_floats, check_finite, check_length, checked_item_i
 from scorers.files import load_arrays, save_arrays
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Embeddings:
     """One vector for each item.
 
@@ -44,6 +44,9 @@ class Embeddings:
         check_length(len(rows), len(ids), "vectors", "item ids")
         check_finite(rows, "the embedding", lambda row: repr(ids[row]))
         set_fields(self, item_ids=ids, vectors=rows)
+
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self):,} items, {self.vectors.shape[1]:,} dimensions, {self.vectors.dtype})"
 
     @cached_property
     def digest(self) -> str:

@@ -21,6 +21,9 @@ class ItemState(str, Enum):
     LOCKED = "locked"
     """The platform does not let it be labeled now."""
 
+    def __repr__(self) -> str:
+        return f"PushReport({self})"
+
     def __str__(self) -> str:
         return self.value
 
@@ -45,7 +48,7 @@ class Item(NamedTuple):
     media: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PushReport:
     """What the platform did with each priority; every id stands in one of these.
 
@@ -80,6 +83,9 @@ class PushReport:
             "not_sent": len(self.not_sent),
             "taken_back": len(self.taken_back),
         }
+
+    def __repr__(self) -> str:
+        return f"PushReport({self})"
 
     def __str__(self) -> str:
         return (

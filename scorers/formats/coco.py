@@ -128,7 +128,7 @@ def _json(path: str | os.PathLike[str], what: str) -> Any:
     try:
         with Path(path).open(encoding="utf-8") as file:
             return json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the {what} file {os.fspath(path)!r} is not JSON: {error}") from error
 
 

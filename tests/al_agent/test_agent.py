@@ -61,7 +61,7 @@ def test_reading_a_set_again_gives_the_very_same_tuple(make_local: MakeLocal) ->
 
 def test_the_added_set_raises_before_the_first_round(make_local: MakeLocal) -> None:
     agent = ActiveLearningAgent(make_local(2))
-    with pytest.raises(NoRoundYet, match=r"query\(\) makes one"):
+    with pytest.raises(NoRoundYet, match="query for one first"):
         _ = agent.added_set
     with pytest.raises(NoRoundYet):
         agent.push()
@@ -185,7 +185,7 @@ def test_items_that_appeared_since_the_predictions_wait_and_are_reported(
     agent = ActiveLearningAgent(platform)
     scores = rising_scores(agent.query_set)
     platform.add_images(["late.jpg"])
-    with pytest.warns(UserWarning, match=r"1 items appeared since the last look, the first is 'late.jpg'"):
+    with pytest.warns(UserWarning, match=r"1 items appeared since .* the first is 'late.jpg'; they wait"):
         batch = agent.query(SamplerConfig(3, method="UNCERTAINTY"), scores)
     assert batch.item_ids == ("img_02.jpg", "img_01.jpg", "img_00.jpg")
     assert "appeared" in agent.history[-1].notes[0]
@@ -208,7 +208,7 @@ def test_items_that_vanished_since_the_predictions_are_left_out_and_reported(
     agent = ActiveLearningAgent(platform)
     scores = rising_scores(agent.query_set)
     platform.remove_images(["img_02.jpg"])
-    with pytest.warns(UserWarning, match="1 items vanished"):
+    with pytest.warns(UserWarning, match="1 items with a score or embedding vanished since"):
         batch = agent.query(TOP_2, scores)
     assert batch.item_ids == ("img_01.jpg", "img_00.jpg")
 
@@ -255,7 +255,7 @@ def test_a_push_that_broke_off_keeps_the_round_and_is_finished_by_the_next(
     remote.breaks_after = 2
     agent = ActiveLearningAgent(remote, journal=tmp_path / "rounds.sqlite")
     with pytest.raises(
-        Unavailable, match=r"no answer after 60 s; round-1-uncertainty is kept with its 4 picks: push\(\) resumes"
+        Unavailable, match=r"no answer after 60 s; round-1-uncertainty is kept with its 4 picks: push again to resume"
     ):
         agent.query(SamplerConfig(4, method="UNCERTAINTY"), rising_scores(agent.query_set))
     assert agent.added_set == ("img_05.jpg", "img_04.jpg", "img_03.jpg", "img_02.jpg")
@@ -277,7 +277,7 @@ def test_running_the_same_line_again_finishes_a_push_that_was_incomplete(
     remote.breaks_after, remote.raises = 2, False
     agent = ActiveLearningAgent(remote, journal=tmp_path / "rounds.sqlite")
     config, scores = SamplerConfig(4, method="UNCERTAINTY"), rising_scores(agent.query_set)
-    with pytest.warns(UserWarning, match=r"not on the platform yet: 2 updated, 1 failed, 1 not sent; push\(\) finishes it"):
+    with pytest.warns(UserWarning, match=r"not on the platform yet: 2 updated, 1 failed, 1 not sent; push again"):
         first = agent.query(config, scores)
     remote.breaks_after = None
     second = agent.query(config, scores)

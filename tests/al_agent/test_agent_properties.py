@@ -62,7 +62,9 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def skip_one(self, data: st.DataObject) -> None:
-        self.platform.skip([data.draw(st.sampled_from(self.agent.query_set))])
+        item_id = data.draw(st.sampled_from(self.agent.query_set))
+        if item_id not in self.agent.labeled_set:  # skipping would lose the label, and is refused
+            self.platform.skip([item_id])
         self.agent.refresh()
 
     @rule(data=st.data())

@@ -68,7 +68,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, r"seed is -1"),
     ({"seed": 0.5}, r"seed is 0.5"),
     ({"seed": None}, r"seed is None"),
-    ({"name": " "}, r"name is empty"),
+    ({"name": " "}, r"name is ' '"),
 ]
 
 

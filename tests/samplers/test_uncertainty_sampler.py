@@ -83,6 +83,7 @@ def test_the_best_of_many_is_at_the_99th_percentile_and_never_the_100th() -> Non
 def test_the_gains_are_a_copy_and_not_the_pools_scores() -> None:
     pool = pool_of([0.5, 0.25])
     selection = SamplerUncertainty().select(pool, 2)
-    selection.gains[:] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        selection.gains[:] = 0
     assert pool.scores is not None
     assert pool.scores.tolist() == [0.5, 0.25]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import NotFound, Unavailable
+from ...errors import NotFound
 from ..base import Item, ItemState, PushReport
 from . import mapping, wire
 
@@ -49,6 +50,8 @@ class PlatformLocal:
             )
         with self._database.reading() as connection:
             settings = wire.read_settings(connection)
+        if not {"key", "images"} <= settings.keys():
+            raise NotFound(f"project '{self._database.path}' is damaged: its settings are missing; put back a copy")
         self._key = settings["key"]
         self._root = str(self._folder / settings["images"]).rstrip(os.sep) + os.sep
 
@@ -74,24 +77,19 @@ class PlatformLocal:
             Unavailable: The folder cannot be written.
         """
         home = Path(folder).expanduser().absolute()
-        path = home / wire.FILE_NAME
-        if path.exists():
-            raise ValueError(f"'{folder}' is a project already; open it with PlatformLocal('{folder}')")
+        database = wire.database(home / wire.FILE_NAME)
+        already = f"'{folder}' is a project already; open it with PlatformLocal('{folder}')"
+        if database.is_there:
+            raise ValueError(already)
         root, ids = _root_and_ids(home, images)
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(f"the folder '{folder}' cannot be made: {error.strerror or error}") from error
-        unfinished = wire.database(path.with_name(f".{path.name}.{os.getpid()}.part"))
-        try:
-            with unfinished.writing(create=True) as connection:
-                in_place = root if home not in (root, *root.parents) else root.relative_to(home)
-                wire.write_settings(connection, {"key": f"local:{uuid.uuid4()}", "images": in_place.as_posix()})
-                wire.insert_items(connection, ids)
-            unfinished.path.replace(path)
-        finally:
-            for leftover in home.glob(f"{unfinished.path.name}*"):
-                leftover.unlink()
+        in_place = root.relative_to(home) if home in (root, *root.parents) else root
+
+        def fill(connection: sqlite3.Connection) -> None:
+            wire.write_settings(connection, {"key": f"local:{uuid.uuid4()}", "images": in_place.as_posix()})
+            wire.insert_items(connection, ids)
+
+        if not database.create(fill):
+            raise ValueError(already)
         return cls(folder)
 
     @property
@@ -124,11 +122,11 @@ class PlatformLocal:
             ValueError: A rank is negative or no whole number.
             PlatformError: The file cannot be written; nothing was changed.
         """
-        for item_id, rank in ranks.items():
-            if type(rank) is not int or rank < 0:
-                raise ValueError(f"the rank of {item_id!r} is {rank!r}; expected a whole number of 0 or more")
+        _ids(ranks)
+        _ids(resets)
+        rank_of = {item_id: mapping.to_count(rank, f"the rank of {item_id!r}") for item_id, rank in ranks.items()}
         with self._database.writing() as connection:
-            asked = wire.ask(connection, ranks.items())
+            asked = wire.ask(connection, rank_of.items())
             open_items = [row for row in asked if row.state == ItemState.UNLABELED]
             updated = [row for row in open_items if row.priority != row.rank]
             wire.write_priorities(connection, ((row.id, row.rank) for row in updated))
@@ -148,10 +146,9 @@ class PlatformLocal:
 
     def next_items(self, n_items: int) -> list[Item]:
         """The next items to label: by rank, then those without one in the project's order."""
-        if isinstance(n_items, bool) or n_items < 0:
-            raise ValueError(f"n_items is {n_items!r}; expected a whole number of 0 or more")
+        n_rows = mapping.to_count(n_items, "n_items")
         with self._database.reading() as connection:
-            rows = wire.read_queue(connection, n_items)
+            rows = wire.read_queue(connection, n_rows)
         return [mapping.to_item(row, self._root) for row in rows]
 
     def annotate(self, labels: Mapping[str, Any]) -> None:
@@ -168,7 +165,11 @@ class PlatformLocal:
         )
 
     def skip(self, item_ids: Iterable[str]) -> None:
-        """Pass items over: they are neither labeled nor picked any more. Raises ValueError for an unknown item."""
+        """Pass items over: they are neither labeled nor picked any more.
+
+        Raises:
+            ValueError: An item is not in the project, or has a label, which would be lost. Nothing is changed then.
+        """
         self._change(dict.fromkeys(_ids(item_ids)), ItemState.SKIPPED)
 
     def reopen(self, item_ids: Iterable[str]) -> None:
@@ -186,7 +187,7 @@ class PlatformLocal:
         Raises:
             ValueError: An image is in the project already, is given twice, or lies outside. Nothing is changed then.
         """
-        ids = mapping.to_ids(_ids(images), Path(self._root))
+        ids = mapping.to_ids(images, Path(self._root))
         with self._database.writing() as connection:
             known = [row.id for row in wire.ask(connection, ((item_id, None) for item_id in ids)) if row.state is not None]
             if known:
@@ -206,17 +207,28 @@ class PlatformLocal:
 
     def _change(self, labels: Mapping[str, str | None], state: ItemState) -> None:
         with self._database.writing() as connection:
-            _check_known(wire.ask(connection, ((item_id, None) for item_id in labels)))
+            asked = wire.ask(connection, ((item_id, None) for item_id in labels))
+            _check_known(asked)
+            labeled = [row.id for row in asked if row.state == ItemState.LABELED]
+            if state is ItemState.SKIPPED and labeled:
+                raise ValueError(f"{labeled[0]!r} has a label, which skipping would lose; reopen() it first")
             wire.write_states(connection, ((item_id, state.value, label) for item_id, label in labels.items()))
 
     def __repr__(self) -> str:
         return f"PlatformLocal({str(self._folder)!r})"
 
 
-def _ids(item_ids: Iterable[Any]) -> list[Any]:
+def _ids(item_ids: Iterable[Any]) -> list[str]:
+    """Ids as a list of strings that can be stored."""
     if isinstance(item_ids, str | bytes | os.PathLike):
         raise ValueError(f"expected a list of items, got the single {item_ids!r}; write [{item_ids!r}]")
-    return list(item_ids)
+    ids = list(item_ids)
+    for item_id in ids:
+        if not isinstance(item_id, str):
+            raise ValueError(f"{item_id!r} is {type(item_id).__name__}; item ids are strings, so use str(...)")
+        if not item_id.isascii():
+            mapping.check_unicode(item_id)
+    return ids
 
 
 def _check_known(asked: list[wire.Asked]) -> None:

@@ -56,8 +56,8 @@ def test_a_round_from_the_shell(project: Path, tmp_path: Path, capsys: pytest.Ca
     assert status["next_items"][:2] == ["img_2.png", "img_3.png"]
     assert status["rounds"][0]["n_labeled_since"] == 2
 
-    assert run_json(capsys, "export", project, tmp_path / "picks.txt")["n_items"] == 3
-    assert (tmp_path / "picks.txt").read_text(encoding="utf-8") == "img_0.png\nimg_1.png\nimg_2.png\n"
+    assert run_json(capsys, "export", project, tmp_path / "picks.txt")["n_items"] == 1
+    assert (tmp_path / "picks.txt").read_text(encoding="utf-8") == "img_2.png\n"
 
 
 def test_a_dry_run_waits_for_push(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
