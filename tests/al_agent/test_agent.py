@@ -422,3 +422,165 @@ def test_no_warning_comes_with_an_ordinary_round(make_local: MakeLocal, rising_s
         warnings.simplefilter("always")
         agent.query(TOP_2, rising_scores(agent.query_set))
     assert caught == []
+
+
+def test_boosts_of_every_earlier_round_are_taken_back_not_only_of_the_last(
+    make_local: MakeLocal, rising_scores: MakeScores
+) -> None:
+    platform = make_local(6)
+    agent = ActiveLearningAgent(platform)
+    order = ["img_00.jpg", "img_01.jpg", "img_02.jpg", "img_03.jpg", "img_04.jpg", "img_05.jpg"]
+    for number in range(3):
+        agent.query(SamplerConfig(1, method="UNCERTAINTY"), rising_scores(order[number:] + order[:number]))
+    assert [(item.id, item.priority) for item in platform.list_items() if item.priority is not None] == [("img_01.jpg", 0)]
+
+
+def test_a_dry_run_boosted_nothing_so_nothing_of_it_is_taken_back(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(4)
+    agent = ActiveLearningAgent(platform)
+    agent.query(TOP_2, rising_scores(agent.query_set), push=False)
+    platform.push({"img_03.jpg": 5})  # a person's own
+    agent.query(TOP_2, rising_scores(reversed(agent.query_set)))
+    assert {item.id: item.priority for item in platform.list_items()}["img_03.jpg"] == 5
+
+
+def test_an_older_round_is_not_pushed_over_a_newer_one_of_another_process(
+    make_local: MakeLocal, rising_scores: MakeScores
+) -> None:
+    platform = make_local(6)
+    agent, other = ActiveLearningAgent(platform), ActiveLearningAgent(PlatformLocal(platform.home))
+    ids = agent.query_set
+
+    class Meanwhile:
+        """A platform that another agent reaches between this agent's selection and its push."""
+
+        key, home = platform.key, platform.home
+        n_lists = 0
+
+        def list_items(self) -> Iterable[Any]:
+            return platform.list_items()
+
+        def push(self, ranks: Any, resets: Any = ()) -> Any:
+            raise AssertionError("the older round was sent")
+
+    slow = ActiveLearningAgent(Meanwhile(), journal=platform.home / "al-agent-rounds.sqlite")
+    slow.query(TOP_2, rising_scores(ids), push=False)
+    newer = other.query(TOP_2, rising_scores(reversed(ids)))
+    older = slow.last_round
+    with pytest.warns(UserWarning, match="another process has made a newer round"):
+        report = slow._push(older, slow._listing)
+    assert report.not_sent == older.selection.item_ids
+    assert tuple(item.id for item in platform.next_items(2)) == newer.item_ids
+
+
+def test_two_agents_at_once_leave_one_batch_at_the_head_of_the_queue(
+    make_local: MakeLocal, rising_scores: MakeScores
+) -> None:
+    platform = make_local(8)
+    agent, other = ActiveLearningAgent(platform), ActiveLearningAgent(PlatformLocal(platform.home))
+    ids = agent.query_set
+    batch = agent.query(TOP_2, rising_scores(ids), on_pick=lambda _: other.query(TOP_2, rising_scores(reversed(ids))))
+    assert [(item.id, item.priority) for item in platform.next_items(3)] == [
+        (batch.item_ids[0], 0),
+        (batch.item_ids[1], 1),
+        ("img_00.jpg", None),
+    ]
+
+
+def test_the_same_query_twice_handles_what_appeared_and_vanished_twice(
+    make_local: MakeLocal, rising_scores: MakeScores
+) -> None:
+    platform = make_local(4)
+    agent = ActiveLearningAgent(platform)
+    scores = rising_scores(agent.query_set)
+    platform.add_images(["late.jpg"])
+    platform.remove_images(["img_03.jpg"])
+    agent.refresh()  # knowing of it changes nothing: the scores are the old ones
+    for _ in range(2):
+        with pytest.warns(UserWarning) as caught:
+            batch = agent.query(TOP_2, scores)
+        assert batch.item_ids == ("img_02.jpg", "img_01.jpg")
+        assert len(caught) == 2
+
+
+def test_items_reopened_since_the_predictions_wait_too(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(4)
+    platform.skip(["img_03.jpg"])
+    agent = ActiveLearningAgent(platform)
+    scores = rising_scores(agent.unlabeled_set)
+    platform.reopen(["img_03.jpg"])
+    with pytest.warns(UserWarning, match=r"the first is 'img_03.jpg'; they wait for the next round"):
+        assert agent.query(TOP_2, scores).item_ids == ("img_02.jpg", "img_01.jpg")
+
+
+def test_whoever_has_read_the_sets_again_has_to_cover_them(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(3)
+    agent = ActiveLearningAgent(platform)
+    scores = rising_scores(agent.query_set)
+    platform.add_images(["late.jpg"])
+    agent.refresh()
+    assert "late.jpg" in agent.unlabeled_set
+    with pytest.raises(ValueError, match=r"1 items have no score, the first is 'late.jpg'"):
+        agent.query(TOP_2, scores)
+
+
+def test_a_labeled_item_without_an_embedding_is_missing_too(make_local: MakeLocal, line_embeddings: MakeEmbeddings) -> None:
+    platform = make_local(3)
+    platform.annotate({"img_00.jpg": "cat"})
+    agent = ActiveLearningAgent(platform, embeddings=line_embeddings(["img_01.jpg", "img_02.jpg"]))
+    with pytest.raises(ValueError, match=r"1 items have no embedding, the first is 'img_00.jpg'; embed the whole query_set"):
+        agent.query(SamplerConfig(1, method="CORESET"))
+
+
+def test_ranks_keep_their_places_when_picks_are_declined(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(4)
+    agent = ActiveLearningAgent(platform)
+    agent.query(SamplerConfig(3, method="UNCERTAINTY"), rising_scores(agent.query_set), push=False)
+    platform.annotate({"img_02.jpg": "cat"})
+    agent.push()
+    assert {item.id: item.priority for item in platform.list_items() if item.priority is not None} == {
+        "img_03.jpg": 0,
+        "img_01.jpg": 2,
+    }
+
+
+def test_refresh_finds_the_round_of_another_process(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(4)
+    agent, other = ActiveLearningAgent(platform), ActiveLearningAgent(PlatformLocal(platform.home))
+    agent.query(TOP_2, rising_scores(agent.query_set))
+    newer = other.query(TOP_2, rising_scores(reversed(agent.query_set)))
+    agent.refresh()
+    assert agent.added_set == newer.item_ids
+
+
+def test_a_relative_journal_stays_where_it_was_when_the_process_moves(
+    make_local: MakeLocal, rising_scores: MakeScores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    agent = ActiveLearningAgent(make_local(3), journal="rounds.sqlite")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    agent.query(TOP_2, rising_scores(agent.query_set))
+    assert (tmp_path / "rounds.sqlite").exists()
+    with pytest.raises(ValueError, match="journal is the empty path"):
+        ActiveLearningAgent(agent.platform, journal="")
+
+
+def test_a_path_in_place_of_a_platform_is_told_what_to_write() -> None:
+    with pytest.raises(ValueError, match=r"platform is the path 'my_project'; pass PlatformLocal\('my_project'\)"):
+        ActiveLearningAgent("my_project")  # type: ignore[arg-type]
+
+
+def test_values_are_readable_in_a_notebook(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    agent = ActiveLearningAgent(make_local(4))
+    scores = rising_scores(agent.query_set)
+    batch = agent.query(TOP_2, scores)
+    assert repr(scores) == "Scores(4 items: uncertainty; default uncertainty)"
+    assert repr(batch) == "Selection(2 items by UNCERTAINTY, best first: 'img_03.jpg', 'img_02.jpg')"
+    assert list(batch) == ["img_03.jpg", "img_02.jpg"]
+    assert repr(agent.push()) == "PushReport(2 unchanged)"
+    assert repr(agent.history[0]).startswith("Round(1, 'round-1-uncertainty', ")
+    assert repr(agent.history[0]).endswith(f"UTC, {batch!r}, pushed)")
+    predictions = ClassificationPredictions(agent.query_set, np.full((4, 3), 1 / 3))
+    assert repr(ScorerClassification(predictions)) == "ScorerClassification(ClassificationPredictions(4 items, 3 classes))"
+    assert repr(Embeddings(["a"], [[0.0, 1.0]])) == "Embeddings(1 items, 2 dimensions, float64)"

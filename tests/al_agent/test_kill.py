@@ -71,3 +71,24 @@ def test_a_creation_that_is_killed_leaves_no_project_and_can_be_repeated(tmp_pat
         assert [item.id for item in PlatformLocal(tmp_path).list_items()] == ["a.png"]
     else:
         assert sum(1 for _ in PlatformLocal(tmp_path).list_items()) == 300_000
+
+
+FIRST_ROUND = """
+import sys
+from al_agent import ActiveLearningAgent, PlatformLocal, SamplerConfig
+agent = ActiveLearningAgent(PlatformLocal(sys.argv[1]))
+agent.refresh()
+print("ready", flush=True)
+agent.query(SamplerConfig(5_000, method="RANDOM"))
+"""
+
+
+def test_a_first_round_killed_at_any_moment_leaves_a_journal_that_can_be_read(tmp_path: Path) -> None:
+    for number in range(8):
+        folder = tmp_path / str(number)
+        PlatformLocal.create(folder, images=[f"img_{n}.jpg" for n in range(N_ITEMS)])
+        run_and_kill(FIRST_ROUND, folder, after_s=number * 0.02)
+        agent = ActiveLearningAgent(PlatformLocal(folder))
+        assert [len(one.selection) for one in agent.history] in ([], [5_000])
+        agent.query(SamplerConfig(3, method="RANDOM"))
+        assert agent.history[-1].is_pushed

@@ -155,14 +155,14 @@ class PlatformLocal:
         """Label items; a label that stands already is replaced.
 
         Args:
-            labels: Item id to label: anything that JSON can hold, but None.
+            labels: Item id to label: anything that JSON can hold, but None and empty text.
 
         Raises:
             ValueError: An item is not in the project, or a label cannot be stored. Nothing is changed then.
         """
-        self._change(
-            {item_id: mapping.to_label_text(item_id, label) for item_id, label in labels.items()}, ItemState.LABELED
-        )
+        ids = _ids(labels)
+        texts = (mapping.to_label_text(item_id, labels[item_id]) for item_id in ids)
+        self._change(dict(zip(ids, texts)), ItemState.LABELED)
 
     def skip(self, item_ids: Iterable[str]) -> None:
         """Pass items over: they are neither labeled nor picked any more.

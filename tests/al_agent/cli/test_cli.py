@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -236,3 +237,67 @@ def test_a_round_from_real_detector_output_to_a_csv_from_the_shell_alone(
     gains = [pick["gain"] for pick in queried["picks"]]
     assert gains == sorted(gains, reverse=True)
     assert gains[0] == scored["columns"]["one_vs_two_margin_sum"]["highest"]
+
+
+def test_an_interrupt_is_not_a_success(tmp_path: Path) -> None:
+    ids = [f"img_{n}.png" for n in range(20_000)]
+    PlatformLocal.create(tmp_path, images=ids)
+    Embeddings(ids, np.random.default_rng(0).normal(size=(len(ids), 64))).save(tmp_path / "embeddings.npz")
+    program = (
+        "import os, signal, sys, threading\n"
+        "import samplers.kcenter as kcenter\n"
+        "from al_agent.cli import main\n"
+        "threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "sys.exit(main(['query', sys.argv[1], '-n', '19000', '-m', 'coreset', '--json']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert json.loads(done.stdout)["message"] == "interrupted; what was done before is kept"
+    assert "interrupted" in done.stderr
+    assert not (tmp_path / "al-agent-rounds.sqlite").exists()
+
+
+def test_a_terminal_without_unicode_undoes_no_round(tmp_path: Path) -> None:
+    PlatformLocal.create(tmp_path, images=["画像.png", "ü.png"])
+    for words, expected in ((["query", "-n", "2", "-m", "random", "--json"], "\\u753b"), (["status"], "\\u753b")):
+        done = subprocess.run(
+            [sys.executable, "-m", "al_agent.cli", words[0], str(tmp_path), *words[1:]],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout.decode("ascii")
+
+
+def test_warnings_go_to_standard_error_and_json_stays_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", str(project), "-n", "5", "-m", "coreset", "--min-distance", "4", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "stopped after 3 of 5" in json.loads(printed.out)["notes"][0]
+    assert printed.err.startswith("warning: stopped after 3 of 5")
+
+
+def test_names_that_would_move_the_cursor_are_made_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PlatformLocal.create(tmp_path, images=["\x1b[31mred\n.png"])
+    assert main(["query", str(tmp_path), "-n", "1", "-m", "random"]) == 0
+    assert main(["status", str(tmp_path)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert main(["query", str(tmp_path), "-n", "1", "-m", "random", "--name", "\x1b[31m"]) == 2
+
+
+def test_files_of_another_kind_are_named_with_the_way_out(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "latin.csv").write_bytes("name,label\nimg_0.png,é\n".encode("latin-1"))
+    for words, message in (
+        (["score", str(project), "--probabilities", str(tmp_path / "p.json")], "p.json' is not a .npz file of plain arrays"),
+        (["annotate", str(project), str(tmp_path / "latin.csv")], "latin.csv' is not a CSV file in UTF-8"),
+        (
+            ["score", str(project), "--probabilities", str(tmp_path / "p.npz"), "-o", str(tmp_path / "no" / "s.npz")],
+            "no folder",
+        ),
+    ):
+        assert main(words) == 1
+        assert message in capsys.readouterr().err
+    assert main(["query", str(project), "-n", "32", "--proportion", "0.5"]) == 2

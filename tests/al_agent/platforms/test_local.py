@@ -6,7 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,125 @@ def test_two_processes_label_at_once_and_no_label_is_lost(make_local: Callable[[
     workers = [subprocess.Popen([sys.executable, "-c", program, str(platform.home), str(start)]) for start in (0, 1)]
     assert [worker.wait() for worker in workers] == [0, 0]
     assert platform.labels() == {f"img_{n:02d}.jpg": n for n in range(60)}
+
+
+CREATE_SLOWLY = """
+import sys, threading
+from al_agent import PlatformLocal
+def images():
+    for n in range(20_000):
+        yield f"{sys.argv[2]}{n}.png"
+try:
+    PlatformLocal.create(sys.argv[1], images=images()).annotate({f"{sys.argv[2]}0.png": "kept"})
+    print("made")
+except ValueError as error:
+    assert "is a project already" in str(error), error
+"""
+
+
+def test_of_two_who_create_at_once_one_wins_and_its_labels_stay(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CREATE_SLOWLY, str(tmp_path)]
+    workers = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in "AB"]
+    said = [worker.communicate()[0] for worker in workers]
+    assert sorted(said) == ["", "made\n"]
+    winner = "AB"[said.index("made\n")]
+    assert PlatformLocal(tmp_path).labels() == {f"{winner}0.png": "kept"}
+    assert [path.name for path in tmp_path.iterdir()] == ["al-agent-project.sqlite"]
+
+
+def test_the_log_of_a_deleted_project_is_not_mixed_into_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "al-agent-project.sqlite-wal").write_bytes(b"old changes")
+    with pytest.raises(Unavailable, match=r"al-agent-project.sqlite-wal' is left over .*; move it away"):
+        PlatformLocal.create(tmp_path, images=["a.png"])
+    (tmp_path / "al-agent-project.sqlite-wal").unlink()
+    PlatformLocal.create(tmp_path, images=["a.png"])
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="becoming another user needs root")
+def test_a_reader_who_may_not_write_sees_whole_changes_while_others_write(
+    open_folder: Path,
+) -> None:
+    names = [f"img_{n}.png" for n in range(2_000)]
+    platform = PlatformLocal.create(open_folder, images=names)
+    program = (
+        "import os, sys\n"
+        "from al_agent import PlatformLocal, Unavailable\n"
+        "os.setuid(65534)\n"
+        "for _ in range(60):\n"
+        "    try:\n"
+        "        states = {item.state.value for item in PlatformLocal(sys.argv[1]).list_items()}\n"
+        "        assert len(states) == 1, states\n"
+        "    except Unavailable:\n"  # said plainly, and true: the log cannot be read now
+        "        pass\n"
+        "print('done')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(open_folder)], stdout=subprocess.PIPE, text=True) as reader:
+        while reader.poll() is None:
+            platform.annotate(dict.fromkeys(names, 1))
+            platform.reopen(names)
+        assert reader.stdout is not None
+        assert reader.stdout.read() == "done\n"
+
+
+@pytest.mark.parametrize("folder", ["a b", "100% [x]", "what?#1", "ünï/画像"])
+def test_folders_with_odd_names_are_projects_too(tmp_path: Path, folder: str) -> None:
+    PlatformLocal.create(tmp_path / folder, images=["a.png"]).annotate({"a.png": 1})
+    assert PlatformLocal(tmp_path / folder).labels() == {"a.png": 1}
+
+
+def test_one_file_has_one_name(tmp_path: Path) -> None:
+    for other in ("a//b.png", "a/./b.png", "././a/b.png"):
+        with pytest.raises(ValueError, match=r"image 'a/b.png' is given 2 times"):
+            PlatformLocal.create(tmp_path, images=["a/b.png", other])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda p: p.annotate({Path("img_00.jpg"): 1}),
+        lambda p: p.annotate(["img_00.jpg"]),
+        lambda p: p.annotate({"img_00.jpg": ""}),
+        lambda p: p.annotate({"\udcff": 1}),
+        lambda p: p.skip([Path("img_00.jpg")]),
+        lambda p: p.push({Path("img_00.jpg"): 1}),
+        lambda p: p.push({"img_00.jpg": 2**70}),
+        lambda p: p.remove_images([["img_00.jpg"]]),
+        lambda p: p.next_items(2.5),
+    ],
+)
+def test_a_wrong_type_is_a_bad_argument_and_not_a_damaged_file(
+    call: Callable[[Any], Any], make_local: Callable[[int], PlatformLocal]
+) -> None:
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        call(make_local(2))
+
+
+def test_numpy_counts_and_ranks_are_whole_numbers(make_local: Callable[[int], PlatformLocal]) -> None:
+    platform = make_local(3)
+    platform.push({"img_02.jpg": np.int64(0)})  # type: ignore[dict-item]
+    assert [item.id for item in platform.next_items(np.int32(2))] == ["img_02.jpg", "img_00.jpg"]  # type: ignore[arg-type]
+
+
+def test_skipping_an_item_does_not_lose_its_label(make_local: Callable[[int], PlatformLocal]) -> None:
+    platform = make_local(2)
+    platform.annotate({"img_00.jpg": "cat"})
+    with pytest.raises(ValueError, match=r"'img_00.jpg' has a label, which skipping would lose"):
+        platform.skip(["img_01.jpg", "img_00.jpg"])
+    assert platform.labels() == {"img_00.jpg": "cat"}
+
+
+def test_a_tampered_project_shows_no_file_outside_its_folder(make_local: Callable[[int], PlatformLocal]) -> None:
+    platform = make_local(2)
+    connection = sqlite3.connect(platform.home / "al-agent-project.sqlite")
+    connection.execute("UPDATE items SET id = '../../etc/passwd' WHERE position = 1")
+    connection.commit()
+    connection.close()
+    assert [item.media is None for item in platform.list_items()] == [True, False]
