@@ -55,6 +55,15 @@ from .journal import Round  # noqa: E402
 from .platforms.base import Item, ItemState, Platform, PushReport  # noqa: E402
 from .platforms.local import PlatformLocal  # noqa: E402
 
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  # seldom asked for, and slow to load
+
+        return version("al-agent")
+    raise AttributeError(f"module 'al_agent' has no attribute {name!r}")
+
+
 __all__ = [
     "ActiveLearningAgent",
     "AgentError",

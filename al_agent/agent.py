@@ -77,7 +77,7 @@ class ActiveLearningAgent:
     @property
     def labeled_set(self) -> tuple[str, ...]:
         """The items that the platform says are labeled, in platform order."""
-        return self._show().labeled
+        return self._listing.labeled
 
     @property
     def unlabeled_set(self) -> tuple[str, ...]:

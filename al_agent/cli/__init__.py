@@ -7,8 +7,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
+
+import al_agent
 
 from ..errors import AgentError
 from . import annotate, demo, export, init, push, query, score, status
@@ -20,7 +23,6 @@ _UsageError = typer.BadParameter.__mro__[1]  # typer has a click of its own insi
 
 app = typer.Typer(
     name="al-agent",
-    help="Active learning for teams that label images: pick what to label next, and put it first in the queue.",
     epilog="Start with: al-agent demo",
     no_args_is_help=True,
     add_completion=False,
@@ -28,6 +30,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(al_agent.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_verb(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Active learning for teams that label images: pick what to label next, and put it first in the queue."""
+
+
 for verb in (demo.demo, init.init, status.status, annotate.annotate, score.score, query.query, push.push, export.export):
     app.command(epilog=None)(verb)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -188,6 +189,11 @@ def test_help_shows_every_verb_and_every_verb_an_example(capsys: pytest.CaptureF
         assert verb in overview
         assert main([verb, "--help"]) == 0
         assert f"al-agent {verb}" in capsys.readouterr().out.split("Example", 1)[1]
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{importlib.metadata.version('al-agent')}\n"
 
 
 def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
