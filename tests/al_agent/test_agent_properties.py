@@ -21,7 +21,7 @@ def random_inputs(ids: tuple[str, ...], seed: int) -> tuple[Scores, Embeddings]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(method=METHODS, n_items=st.integers(2, 30), data=st.data(), seed=st.integers(0, 2**32))
+@given(method=METHODS, n_items=st.integers(3, 30), data=st.data(), seed=st.integers(0, 2**32))
 def test_permuting_the_items_of_a_project_permutes_the_batch(
     method: SamplingMethod, n_items: int, data: st.DataObject, seed: int
 ) -> None:

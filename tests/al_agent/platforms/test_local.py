@@ -330,6 +330,7 @@ def test_a_reader_who_may_not_write_sees_whole_changes_while_others_write(
     program = (
         "import os, sys\n"
         "from al_agent import PlatformLocal, Unavailable\n"
+        "list(PlatformLocal(sys.argv[1]).list_items())\n"  # imports what it needs, while it may read all of Python
         "os.setuid(65534)\n"
         "for _ in range(60):\n"
         "    try:\n"
