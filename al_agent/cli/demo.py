@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,8 +59,8 @@ def demo(
     digits.reveal(platform, [digits.item_ids[row] for row in start.tolist()])
     agent.refresh()
     say(
-        f"1. A project in {folder}: {len(agent.query_set):,} handwritten digits to choose from, "
-        f"{len(agent.labeled_set)} of them\n   labeled at random, and {len(digits.test_labels)} kept apart to test on."
+        f"1. A project in {folder}:\n   {len(agent.query_set):,} handwritten digits to choose from, "
+        f"{len(agent.labeled_set)} of them labeled at random,\n   and {len(digits.test_labels)} kept apart to test on."
     )
 
     model = train(make_classifier, platform, digits)
@@ -99,7 +101,8 @@ def demo(
     say(f"\n   {_verdict(curves)}")
     plot = _draw(folder / "learning_curves.png", curves, say)
     elapsed_s = time.perf_counter() - started
-    say(f"\nDone in {elapsed_s:.0f} s. Look around: al-agent status {folder}")
+    command = "al-agent" if shutil.which("al-agent") else sys.argv[0]  # in an environment that is not activated
+    say(f"\nDone in {elapsed_s:.0f} s. Look around: {command} status {shlex.quote(str(folder))}")
     if as_json:
         result = {
             "project": str(folder),
