@@ -75,7 +75,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
         cells = [c.rjust(w) if column in right else c.ljust(w) for column, (c, w) in enumerate(zip(cells, widths))]
         if len(widths) - 1 in right:
             last = last.rjust(max(len(other[-1]) for other in lines))
-        first, *more = textwrap.wrap(last, widths[-1], drop_whitespace=False) or [""]
+        first, *more = textwrap.wrap(last, widths[-1], drop_whitespace=False, break_on_hyphens=False) or [""]
         printed.append("  ".join([*cells, first]).rstrip())
         printed += [" " * (WIDTH - widths[-1]) + part.strip() for part in more]
     return "\n".join(printed)

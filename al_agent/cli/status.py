@@ -42,7 +42,7 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
         rows = [
             (
                 str(one.number),
-                one.created_at.strftime("%Y-%m-%d %H:%M"),
+                one.created_at.strftime("%Y-%m-%d"),
                 str(one.config.method),
                 f"{len(one.selection):,}",
                 f"{sum(item_id in labeled for item_id in one.selection.item_ids):,}",
@@ -51,7 +51,7 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
             )
             for one in rounds
         ]
-        header = ("round", "UTC", "method", "picked", "labeled", "pushed", "name")
+        header = ("round", "date (UTC)", "method", "picked", "labeled", "pushed", "name")
         lines += ["", table(header, rows, right=(0, 3, 4))]
     else:
         lines += ["no round yet; al-agent query makes one"]
