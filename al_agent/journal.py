@@ -227,9 +227,9 @@ class Journal:
         """Every item of a round before this one that was sent to the platform, or begun to be; once each, sorted."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT DISTINCT item_id FROM picks WHERE project = ?1 AND number < ?2 AND number IN "
-                "(SELECT number FROM attempts WHERE project = ?1) ORDER BY item_id",
-                (self._project, number),
+                "SELECT DISTINCT item_id FROM picks WHERE project = ? AND number < ? AND number IN "
+                "(SELECT number FROM attempts WHERE project = ?) ORDER BY item_id",
+                (self._project, number, self._project),
             )
             return tuple(item_id for (item_id,) in rows)
 

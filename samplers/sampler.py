@@ -93,10 +93,10 @@ class Sampler(ABC):
 def checked_count(value: Any, name: str) -> int:
     """`value` as a whole number of at least 1; booleans and fractions are refused."""
     try:
-        count = operator.index(value)
+        count = 0 if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
         count = 0
-    if isinstance(value, bool) or count < 1:
+    if count < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
     return count
 

@@ -48,7 +48,7 @@ def to_label_text(item_id: str, label: Any) -> str:
 def to_count(value: Any, name: str) -> int:
     """A whole number of 0 or more that SQLite can hold, from any kind of integer."""
     try:
-        count = -1 if isinstance(value, bool) else operator.index(value)
+        count = -1 if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
         count = -1
     if not 0 <= count < 2**63:
