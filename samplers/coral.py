@@ -110,12 +110,12 @@ class SamplerCoral(Sampler):
                     "must be 0 or more: shift or rescale them, for example to [0, 1]"
                 )
             weights[candidates] = _power(scores[candidates], self.score_strength)
-            _check_in_range(weights, (scores > 0) & ~pool.is_labeled)
+            _check_in_range(weights, lambda: (scores > 0) & ~pool.is_labeled)
 
         def worth(distances: Vector) -> Vector:
             with np.errstate(all="ignore"):  # what leaves the range of float64 is found out below
                 products: Vector = weights * _power(distances, self.distance_strength)
-            _check_in_range(products, (weights > 0) & (distances > 0))
+            _check_in_range(products, lambda: (weights > 0) & (distances > 0))
             return products
 
         return worth
@@ -129,10 +129,10 @@ def _power(values: Vector, exponent: float) -> Vector:
         return np.asarray(values**exponent, dtype=np.float64)
 
 
-def _check_in_range(products: Vector, is_positive: npt.NDArray[np.bool_]) -> None:
-    """Raise if products are infinite, or if all that are positive were rounded to 0."""
+def _check_in_range(products: Vector, is_positive: Callable[[], npt.NDArray[np.bool_]]) -> None:
+    """Raise if products are infinite, or if all that are positive were rounded to 0; that is asked only where all are 0."""
     best = products.max()
-    if not np.isfinite(best) or (best == 0 and is_positive.any()):
+    if not np.isfinite(best) or (best == 0 and is_positive().any()):
         raise ValueError(
             "score ** score_strength * distance ** distance_strength leaves the range of float64; rescale the scores and "
             "embeddings to about 1, or lower the strengths"

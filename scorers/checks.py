@@ -62,10 +62,15 @@ def checked_item_ids(item_ids: Iterable[str]) -> tuple[str, ...]:
     if any("\0" in item_id for item_id in ids):
         raise ValueError(f"{next(i for i in ids if chr(0) in i)!r} is no item id: it holds a NUL character")
     if len(set(ids)) != len(ids):
-        seen: set[str] = set()
-        doubled = [item_id for item_id in ids if item_id in seen or seen.add(item_id)]  # type: ignore[func-returns-value]
+        doubled = doubled_ids(ids)
         raise ValueError(f"{len(doubled)} item ids stand more than once, the first is {doubled[0]!r}; give each item once")
     return ids
+
+
+def doubled_ids(item_ids: Iterable[str]) -> list[str]:
+    """Every id that has stood before, as often as it comes again."""
+    seen: set[str] = set()
+    return [item_id for item_id in item_ids if item_id in seen or seen.add(item_id)]  # type: ignore[func-returns-value]
 
 
 def as_numbers(values: npt.ArrayLike, name: str, shape: str) -> npt.NDArray[Any]:

@@ -48,7 +48,7 @@ def _before_any_verb(
 
 
 for verb in (demo.demo, init.init, status.status, annotate.annotate, score.score, query.query, push.push, export.export):
-    app.command(epilog=None)(verb)
+    app.command()(verb)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

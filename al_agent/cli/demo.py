@@ -73,7 +73,7 @@ def demo(
     say(table(("#", "item", "reason"), rows, right=(0,)))
     queue = listed("   The labeling queue now begins:", [item.id for item in platform.next_items(3)])
     sheet = folder / "contact_sheet.png"
-    draw_contact_sheet(sheet, f"{agent.history[-1].name}: what to label next", batch, agent.items(batch.item_ids))
+    draw_contact_sheet(sheet, f"{agent.last_round.name}: what to label next", batch, agent.items(batch.item_ids))
     say(f"\n{queue}\n   All picks as a picture: {sheet}")
 
     digits.reveal(platform, batch.item_ids)

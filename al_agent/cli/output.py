@@ -52,8 +52,8 @@ def print_warning(
     print(f"warning: {message}", file=sys.stderr)
 
 
-def progress(total: int, what: str) -> tqdm[NoReturn]:
-    """A progress bar on standard error with rate and time left; silent when that is no terminal."""
+def progress(total: int | None, what: str) -> tqdm[NoReturn]:
+    """A progress bar on standard error with rate, and with time left where the total is known; silent without a terminal."""
     return tqdm(total=total, desc=what, unit="", ncols=min(WIDTH, shutil.get_terminal_size().columns), disable=None)
 
 

@@ -88,7 +88,8 @@ def query(
     )
     agent = open_agent(project, journal, vector_file)
     values = None if score_file is None else Scores.load(score_file)
-    with progress(config.count(len(agent.unlabeled_set)), "picking") as bar:
+    total = config.n_samples if proportion is None else None  # how many a proportion makes is known after the listing
+    with progress(total, "picking") as bar:
         batch = agent.query(config, values, push=not dry_run, on_pick=bar.update)
     current = agent.last_round
     picks = list(zip(batch.item_ids, batch.gains.tolist(), batch.reasons))

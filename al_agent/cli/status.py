@@ -17,11 +17,13 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
     assert isinstance(platform, PlatformLocal)
     rounds = agent.history
     labeled = set(agent.labeled_set)
+    n_labeled = [sum(item_id in labeled for item_id in one.selection.item_ids) for one in rounds]
+    counts = agent.counts
     next_ids = [item.id for item in platform.next_items(5)]
     result = {
         "project": str(project),
         "n_items": len(agent.query_set),
-        "counts": agent.counts,
+        "counts": counts,
         "rounds": [
             {
                 "round": one.number,
@@ -29,15 +31,15 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
                 "created_at": one.created_at.isoformat(),
                 "method": str(one.config.method),
                 "n_picked": len(one.selection),
-                "n_labeled_since": sum(item_id in labeled for item_id in one.selection.item_ids),
+                "n_labeled_since": n_labeled_since,
                 "is_pushed": one.is_pushed,
             }
-            for one in rounds
+            for one, n_labeled_since in zip(rounds, n_labeled)
         ],
         "next_items": next_ids,
     }
-    counts = ", ".join(f"{count:,} {state}" for state, count in agent.counts.items() if count)
-    lines = [f"{project}: {len(agent.query_set):,} items: {counts}"]
+    in_words = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+    lines = [f"{project}: {len(agent.query_set):,} items: {in_words}"]
     if rounds:
         rows = [
             (
@@ -45,11 +47,11 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
                 one.created_at.strftime("%Y-%m-%d"),
                 str(one.config.method),
                 f"{len(one.selection):,}",
-                f"{sum(item_id in labeled for item_id in one.selection.item_ids):,}",
+                f"{n_labeled_since:,}",
                 "yes" if one.is_pushed else "no",
                 one.name,
             )
-            for one in rounds
+            for one, n_labeled_since in zip(rounds, n_labeled)
         ]
         header = ("round", "date (UTC)", "method", "picked", "labeled", "pushed", "name")
         lines += ["", table(header, rows, right=(0, 3, 4))]

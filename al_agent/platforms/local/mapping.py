@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from scorers.checks import doubled_ids
+
 from ..base import Item, ItemState
 from .wire import Row
 
@@ -84,8 +86,7 @@ def to_ids(images: Iterable[str | os.PathLike[str]], root: Path) -> list[str]:
         _check_id(item_id, text, root)
         ids.append(item_id)
     if len(set(ids)) != len(ids):
-        seen: set[str] = set()
-        doubled = next(item_id for item_id in ids if item_id in seen or seen.add(item_id))  # type: ignore[func-returns-value]
+        doubled = doubled_ids(ids)[0]
         raise ValueError(f"image {doubled!r} is given {ids.count(doubled)} times; give each image once")
     return ids
 
