@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,10 +17,11 @@ from . import export, priorities
 from .config import SamplerConfig
 from .embedding import Embeddings
 from .errors import NoRoundYet, PlatformError
+from .guesses import Preannotations, guesses_of
 from .join import Joined, make_pool
 from .journal import Journal, Round, default_path, now
 from .listing import Changes, Listing
-from .platforms.base import Item, Platform, PushReport
+from .platforms.base import ChecksSettings, Item, Platform, PushReport
 
 
 class ActiveLearningAgent:
@@ -71,7 +74,7 @@ class ActiveLearningAgent:
 
     @property
     def query_set(self) -> tuple[str, ...]:
-        """Every item asked about, in platform order, whether labeled, unlabeled, skipped or locked."""
+        """Every item asked about, in platform order, whatever state it is in."""
         return self._show().item_ids
 
     @property
@@ -81,7 +84,7 @@ class ActiveLearningAgent:
 
     @property
     def unlabeled_set(self) -> tuple[str, ...]:
-        """The items that can still be labeled, in platform order; skipped and locked ones are in neither set."""
+        """The items that can still be labeled, in platform order; without those partly labeled, skipped or locked."""
         return self._show().unlabeled
 
     @property
@@ -113,7 +116,7 @@ class ActiveLearningAgent:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of items that are `unlabeled`, `labeled`, `skipped` and `locked`."""
+        """Number of items that are `unlabeled`, `labeled`, `partly` labeled, `skipped` and `locked`."""
         return self._listing.counts()
 
     def items(self, item_ids: Iterable[str]) -> tuple[Item, ...]:
@@ -155,6 +158,8 @@ class ActiveLearningAgent:
         scorer: Scorer[Any] | Scores | None = None,
         *,
         push: bool = True,
+        preannotate: Preannotations | None = None,
+        verify: bool = False,
         on_pick: Callable[[int], object] | None = None,
     ) -> Selection:
         """Pick the next batch, note it as a round, and push it to the platform.
@@ -169,6 +174,9 @@ class ActiveLearningAgent:
             scorer: A scorer, or its scores, for the methods that use a score. It covers the query set or the unlabeled set,
                 in any order.
             push: False is the dry run: the round is noted and nothing is sent. `push()` sends it later.
+            preannotate: Predictions that annotators are shown with the picks, where the platform can: the likeliest class,
+                or the boxes. They are kept with the round, for a push that is finished later.
+            verify: Read back what the platform stored, and report what is not as it was sent.
             on_pick: Called with the number of picks made since the last call, for a progress bar.
 
         Returns:
@@ -176,13 +184,17 @@ class ActiveLearningAgent:
 
         Raises:
             ValueError: More items than can be labeled, scores or embeddings that are missing or of unknown items, an unknown
-                score name. Nothing is changed then.
+                score name, or something that the platform cannot do. Nothing is changed then.
             JournalError: The round cannot be noted. Nothing is changed then.
             PlatformError: The platform cannot be listed, and nothing is changed; or the push failed, and the round is kept:
                 `push()` resumes it.
         """
         if not isinstance(config, SamplerConfig):
             raise ValueError(f"config is {type(config).__name__}; expected a SamplerConfig")
+        if preannotate is not None:
+            self._check_can("preannotations", "pre-annotations")
+        if verify:
+            self._check_can("verify", "reading back")
         sampler = config.sampler()
         scores = _scores(scorer) if sampler.needs_scores else None
         if sampler.needs_scores and scores is None:
@@ -211,6 +223,7 @@ class ActiveLearningAgent:
         )
         selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick)
         notes = _notes(joined, selection)
+        guesses = None if preannotate is None else guesses_of(preannotate, selection.item_ids)
         current = self._journal.add_round(
             Round(
                 number=0,
@@ -223,30 +236,37 @@ class ActiveLearningAgent:
                 counts=listing.counts(),
                 notes=notes,
                 selection=selection,
-            )
+            ),
+            guesses,
         )
         self._cached_round = current
         if push:
-            self._push(current, listing)
+            self._push(current, listing, verify=verify)
         for note in notes:  # last, so that warnings that are errors stop nothing
             warnings.warn(note, stacklevel=2)
         return selection
 
-    def push(self) -> PushReport:
+    def push(self, *, verify: bool = False) -> PushReport:
         """Bring the last round to the platform, or finish bringing it; only what differs is sent.
 
         Picks that were labeled, skipped or removed meanwhile are declined. Boosts of earlier rounds whose items are still
         unlabeled are taken back.
 
+        Args:
+            verify: Read back what the platform stored, and report what is not as it was sent.
+
         Returns:
             What the platform did with each item; also noted in the journal.
 
         Raises:
+            ValueError: The platform cannot read back. Nothing is changed then.
             NoRoundYet: There was no round.
             PlatformError: Nothing could be done; the round is kept, and another `push()` resumes it.
         """
+        if verify:
+            self._check_can("verify", "reading back")
         self.refresh()
-        return self._push(self.last_round, self._listing)
+        return self._push(self.last_round, self._listing, verify=verify)
 
     def check_covered(self, scores: Scores) -> None:
         """Check, before a round, that scores fit the project by id.
@@ -289,13 +309,21 @@ class ActiveLearningAgent:
         self._shown = self._listing
         return self._listing
 
-    def _push(self, current: Round, listing: Listing) -> PushReport:
+    def _check_can(self, option: str, in_words: str) -> None:
+        if option not in inspect.signature(self._platform.push).parameters:
+            raise ValueError(f"{type(self._platform).__name__} has no {in_words}: its push takes no {option}=")
+
+    def _push(self, current: Round, listing: Listing, *, verify: bool = False) -> PushReport:
         if not self._journal.begin_push(current.number):
             warnings.warn(f"{current.name} was not pushed: another process has made a newer round", stacklevel=3)
             return PushReport(not_sent=current.selection.item_ids)
         plan = priorities.plan(current.selection.item_ids, self._journal.boosted_before(current.number), listing)
+        options: dict[str, Any] = {"verify": True} if verify else {}
+        guesses = self._journal.guesses(current.number)
+        if guesses:
+            options["preannotations"] = {item_id: guesses[item_id] for item_id in plan.ranks if item_id in guesses}
         try:
-            report = self._platform.push(plan.ranks, plan.resets)
+            report = self._platform.push(plan.ranks, plan.resets, **options)
         except PlatformError as error:
             error.add_hint(f"{current.name} is kept with its {len(current.selection):,} picks: push again to resume it")
             raise
@@ -304,7 +332,16 @@ class ActiveLearningAgent:
         self._cached_round = replace(current, pushes=(*current.pushes, push))
         if not report.is_complete:
             warnings.warn(f"{current.name} is not on the platform yet: {report}; push again to finish it", stacklevel=3)
+        for problem in self._problems():
+            warnings.warn(problem, stacklevel=3)
         return report
+
+    def _problems(self) -> tuple[str, ...]:
+        """What keeps the platform from serving in our order, as far as it knows and can be asked now."""
+        if isinstance(self._platform, ChecksSettings):
+            with contextlib.suppress(PlatformError):
+                return self._platform.problems()
+        return ()
 
     def __repr__(self) -> str:
         return f"ActiveLearningAgent({self._platform!r})"

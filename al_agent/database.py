@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from .errors import AgentError
@@ -24,6 +24,7 @@ class Database:
         application_id: Number that marks files of this kind (SQLite's `application_id`).
         version: Version of the schema (SQLite's `user_version`).
         schema: Statements that make an empty file one of this kind, an empty line between them.
+        upgrades: Statements that make a file of an earlier version one of the next; done when it is first written to.
         damaged: Error for a file that cannot be read as one of this kind.
         unavailable: Error for a file that cannot be opened or written now.
     """
@@ -38,12 +39,14 @@ class Database:
         schema: str,
         damaged: type[AgentError],
         unavailable: type[AgentError],
+        upgrades: Mapping[int, str] | None = None,
     ) -> None:
         self.path = path.absolute()
         self._kind = kind
         self._application_id = application_id
         self._version = version
         self._schema = schema
+        self._upgrades = upgrades or {}
         self._damaged = damaged
         self._unavailable = unavailable
 
@@ -76,8 +79,7 @@ class Database:
             with self._translating(), contextlib.closing(self._connect(unfinished, "mode=rwc")) as connection:
                 self._prepare_for_writing(connection)
                 connection.execute("BEGIN IMMEDIATE")
-                for statement in self._schema.split(";\n\n"):
-                    connection.execute(statement)
+                _execute_all(connection, self._schema)
                 connection.execute(f"PRAGMA application_id = {self._application_id}")
                 connection.execute(f"PRAGMA user_version = {self._version}")
                 fill(connection)
@@ -116,8 +118,15 @@ class Database:
             self._check_identity(connection)
             self._prepare_for_writing(connection)
             connection.execute("BEGIN IMMEDIATE")
+            self._upgrade(connection)
             yield connection
             connection.execute("COMMIT")
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        for version in range(found, self._version):
+            _execute_all(connection, self._upgrades[version])
+            connection.execute(f"PRAGMA user_version = {version + 1}")
 
     @staticmethod
     def _connect(path: Path, query: str) -> sqlite3.Connection:
@@ -180,6 +189,11 @@ class Database:
         if "disk I/O" in text:
             return "the disk is full or fails. Nothing was changed; make room and try again"
         return f"{text}; nothing was changed"
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";\n\n"):
+        connection.execute(statement)
 
 
 def _is_writable(path: Path) -> bool:

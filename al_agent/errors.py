@@ -31,7 +31,13 @@ class JournalError(AgentError):
 
 
 class PlatformError(AgentError):
-    """The annotation platform could not do what was asked."""
+    """The annotation platform could not do what was asked.
+
+    Attributes:
+        status: The HTTP status that the server answered with; None where there was no answer.
+    """
+
+    status: int | None = None
 
 
 class AuthenticationFailed(PlatformError):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +19,7 @@ from samplers import Selection
 from .config import SamplerConfig
 from .database import Database
 from .errors import JournalError
-from .platforms.base import Platform, PushReport
+from .platforms.base import Guess, Platform, PushReport
 
 FILE_NAME = "al-agent-rounds.sqlite"
 
@@ -58,11 +58,28 @@ CREATE TABLE pushes (
 )
 """
 
-_APPEND_ONLY = ";\n\n".join(
-    f"CREATE TRIGGER {table}_{event} BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
-    for table in ("rounds", "picks", "attempts", "pushes")
-    for event in ("UPDATE", "DELETE")
-)
+_GUESSES = """\
+CREATE TABLE guesses (
+    project TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    item_id TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (project, number, item_id)
+) WITHOUT ROWID
+"""
+
+
+def _append_only(*tables: str) -> str:
+    return ";\n\n".join(
+        f"CREATE TRIGGER {table}_{event} BEFORE {event} ON {table} "
+        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+        for table in tables
+        for event in ("UPDATE", "DELETE")
+    )
+
+
+_VERSION_1 = f"{_SCHEMA};\n\n{_append_only('rounds', 'picks', 'attempts', 'pushes')}"
+_TO_VERSION_2 = f"{_GUESSES};\n\n{_append_only('guesses')}"
 
 
 @dataclass(frozen=True)
@@ -139,8 +156,9 @@ class Journal:
             _checked(path),
             kind="journal",
             application_id=0x414C4A31,
-            version=1,
-            schema=f"{_SCHEMA};\n\n{_APPEND_ONLY}",
+            version=2,
+            schema=f"{_VERSION_1};\n\n{_TO_VERSION_2}",
+            upgrades={1: _TO_VERSION_2},
             damaged=JournalError,
             unavailable=JournalError,
         )
@@ -150,8 +168,13 @@ class Journal:
         """The file."""
         return self._database.path
 
-    def add_round(self, draft: Round) -> Round:
-        """Write a round with the next number, and give it back with number and name."""
+    def add_round(self, draft: Round, guesses: Mapping[str, Sequence[Guess]] | None = None) -> Round:
+        """Write a round with the next number, and give it back with number and name.
+
+        Args:
+            draft: The round.
+            guesses: What annotators are to be shown with its picks, kept for a push by another process.
+        """
         if not self._database.is_there:
             self._database.create(lambda _: None)
         with self._database.writing() as connection:
@@ -182,6 +205,10 @@ class Journal:
                     (self._project, number, place, *pick)
                     for place, pick in enumerate(zip(selection.item_ids, selection.gains.tolist(), selection.reasons))
                 ),
+            )
+            connection.executemany(
+                "INSERT INTO guesses VALUES (?, ?, ?, ?)",
+                ((self._project, number, item_id, json.dumps(those)) for item_id, those in (guesses or {}).items()),
             )
         return replace(draft, number=number, name=name)
 
@@ -233,6 +260,16 @@ class Journal:
             )
             return tuple(item_id for (item_id,) in rows)
 
+    def guesses(self, number: int) -> dict[str, tuple[Guess, ...]]:
+        """What annotators are to be shown with the picks of a round."""
+        with self._database.reading() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'guesses'").fetchone():
+                return {}  # written by an earlier version
+            rows = connection.execute(
+                "SELECT item_id, content FROM guesses WHERE project = ? AND number = ?", (self._project, number)
+            )
+            return {item_id: tuple(_guess(*one) for one in json.loads(content)) for item_id, content in rows}
+
     def _read(self, *, last_only: bool) -> tuple[Round, ...]:
         if not self._database.is_there:
             return ()
@@ -257,6 +294,10 @@ class Journal:
                 )
                 for number, created_at, content in reversed(found)
             )
+
+
+def _guess(label: str, score: float, box: list[float] | None) -> Guess:
+    return Guess(label, score, None if box is None else (box[0], box[1], box[2], box[3]))
 
 
 def _round(

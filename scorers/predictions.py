@@ -38,6 +38,8 @@ class ClassificationPredictions:
         item_ids: n unique item ids, in the order of the rows.
         probabilities: `(n, c)` floats of any precision, each row summing to 1 within 0.004 (room for half precision), or
             `(n, 1)`: the probability of the positive class of two. Not copied.
+        class_names: A name for each of the c columns, the negative class first where one column stands for two; needed
+            only where names are shown to people.
 
     Raises:
         ValueError: Ids doubled or missing, another shape, values that are not probabilities. The message names the item.
@@ -53,22 +55,31 @@ class ClassificationPredictions:
 
     item_ids: tuple[str, ...]
     probabilities: FloatArray
+    class_names: tuple[str, ...] | None
 
-    def __init__(self, item_ids: Iterable[str], probabilities: npt.ArrayLike) -> None:
+    def __init__(
+        self, item_ids: Iterable[str], probabilities: npt.ArrayLike, *, class_names: Iterable[str] | None = None
+    ) -> None:
         ids = checked_item_ids(item_ids)
         values = as_floats(probabilities, "probabilities", "(n, c)")
         _check_has_columns(values, "probabilities")
         check_length(len(values), len(ids), "probabilities", "item ids")
         check_probability_rows(values, "probabilities", partial(_item_name, ids))
-        set_fields(self, item_ids=ids, probabilities=values)
+        names = _checked_names(class_names)
+        if names is not None and len(names) != max(2, values.shape[1]):
+            raise ValueError(f"class_names has {len(names)} names for {max(2, values.shape[1])} classes")
+        set_fields(self, item_ids=ids, probabilities=values, class_names=names)
 
     @classmethod
-    def from_logits(cls, item_ids: Iterable[str], logits: npt.ArrayLike) -> ClassificationPredictions:
+    def from_logits(
+        cls, item_ids: Iterable[str], logits: npt.ArrayLike, *, class_names: Iterable[str] | None = None
+    ) -> ClassificationPredictions:
         """Predictions from the values before the softmax.
 
         Args:
             item_ids: n unique item ids.
             logits: `(n, c)` finite floats, or `(n, 1)` logits of the positive class of two.
+            class_names: As for the class.
 
         Raises:
             ValueError: As for the class, and for logits that are not finite.
@@ -82,7 +93,7 @@ class ClassificationPredictions:
         _check_has_columns(values, "logits")
         check_length(len(values), len(ids), "logits", "item ids")
         check_finite(values, "logits", partial(_item_name, ids))
-        return cls(item_ids=ids, probabilities=softmax(values))
+        return cls(item_ids=ids, probabilities=softmax(values), class_names=class_names)
 
     def __repr__(self) -> str:
         return f"ClassificationPredictions({len(self):,} items, {self.n_classes:,} classes)"
@@ -97,7 +108,7 @@ class ClassificationPredictions:
 
     def __getitem__(self, rows: slice) -> ClassificationPredictions:
         items = _checked_slice(rows, len(self))
-        return ClassificationPredictions(self.item_ids[items], self.probabilities[items])
+        return ClassificationPredictions(self.item_ids[items], self.probabilities[items], class_names=self.class_names)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -161,9 +172,7 @@ class DetectionPredictions:
         _check_unit_interval(confidences, "the score", box_name)
         classes = _as_integers(labels, "labels", "(m,)")
         check_length(len(classes), n_boxes, "labels", "boxes")
-        if isinstance(class_names, str):
-            raise ValueError(f"class_names is the single string {class_names!r}; expected a sequence of names")
-        names = None if class_names is None else tuple(str(name) for name in class_names)
+        names = _checked_names(class_names)
         probabilities = None
         if class_probabilities is not None and (n_boxes or not _is_nothing(class_probabilities)):
             probabilities = as_floats(class_probabilities, "class_probabilities", "(m, c)")
@@ -308,6 +317,12 @@ def _checked_slice(rows: Any, n_items: int) -> slice:
     if step != 1 or start >= stop:
         raise ValueError(f"{rows} of {n_items:,} items; expected a slice of one or more items in a row, such as [0:10]")
     return slice(start, stop)
+
+
+def _checked_names(class_names: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(class_names, str):
+        raise ValueError(f"class_names is the single string {class_names!r}; expected a sequence of names")
+    return None if class_names is None else tuple(str(name) for name in class_names)
 
 
 def _item_name(ids: tuple[str, ...], row: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class ItemState(str, Enum):
@@ -16,13 +16,12 @@ class ItemState(str, Enum):
     """Can still be labeled."""
     LABELED = "labeled"
     """Has a label."""
+    PARTLY = "partly"
+    """Has some of the labels that it is to get, from the first of several annotators: not to be picked."""
     SKIPPED = "skipped"
     """An annotator passed it over: neither labeled nor to be picked."""
     LOCKED = "locked"
-    """The platform does not let it be labeled now."""
-
-    def __repr__(self) -> str:
-        return f"PushReport({self})"
+    """The platform does not let it be labeled now, or someone is at it."""
 
     def __str__(self) -> str:
         return self.value
@@ -46,6 +45,20 @@ class Item(NamedTuple):
     state: ItemState
     priority: int | None = None
     media: str | None = None
+
+
+class Guess(NamedTuple):
+    """What a model sees on an image, for an annotator to correct: a class of the whole image, or of a box in it.
+
+    Args:
+        label: Name of the class.
+        score: The model's confidence in [0, 1].
+        box: Left, top, right and bottom as fractions of the image's width and height; None for the whole image.
+    """
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,7 +110,9 @@ class PushReport:
 class Platform(Protocol):
     """An annotation platform's project.
 
-    A platform of your own has these four members; nothing is inherited.
+    A platform of your own has these four members; nothing is inherited. What more it can do, it says by having it: the
+    keyword arguments `verify` (read back what was stored, and compare) and `preannotations` (item id to guesses that
+    annotators are shown) of `push`, and the methods of `ShowsQueue` and `ChecksSettings`.
     """
 
     @property
@@ -131,4 +146,22 @@ class Platform(Protocol):
         Raises:
             PlatformError: Nothing could be done.
         """
+        ...
+
+
+@runtime_checkable
+class ShowsQueue(Protocol):
+    """A platform that can tell the head of its labeling queue without listing the whole project."""
+
+    def next_items(self, n_items: int) -> Sequence[Item]:
+        """The next items to be labeled, first one first."""
+        ...
+
+
+@runtime_checkable
+class ChecksSettings(Protocol):
+    """A platform that knows whether its own settings let annotators get items in the order that was pushed."""
+
+    def problems(self) -> tuple[str, ...]:
+        """What keeps annotators from getting items in our order, and what to do; empty where nothing is known to."""
         ...

@@ -47,7 +47,7 @@ def test_the_sets_follow_the_platform_after_a_refresh(make_local: MakeLocal) -> 
     assert agent.query_set == ("img_00.jpg", "img_01.jpg", "img_02.jpg", "new.jpg")
     assert agent.labeled_set == ("img_02.jpg",)
     assert agent.unlabeled_set == ("img_01.jpg", "new.jpg")
-    assert agent.counts == {"unlabeled": 2, "labeled": 1, "skipped": 1, "locked": 0}
+    assert agent.counts == {"unlabeled": 2, "labeled": 1, "partly": 0, "skipped": 1, "locked": 0}
     assert (changes.appeared, changes.vanished, changes.labeled) == (("new.jpg",), ("img_03.jpg",), ("img_02.jpg",))
     assert str(changes) == "1 labeled, 1 appeared, 1 vanished"
 
@@ -147,7 +147,7 @@ def test_a_round_is_noted_with_all_that_repeats_it(
     assert noted.selection.item_ids == batch.item_ids
     assert noted.selection.gains.tolist() == batch.gains.tolist()
     assert noted.selection.reasons == batch.reasons
-    assert noted.counts == {"unlabeled": 6, "labeled": 0, "skipped": 0, "locked": 0}
+    assert noted.counts == {"unlabeled": 6, "labeled": 0, "partly": 0, "skipped": 0, "locked": 0}
     assert noted.pushes[0].counts["updated"] == 3
     again = agent.query(noted.config, scores)
     assert again.item_ids == batch.item_ids

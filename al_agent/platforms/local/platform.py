@@ -108,12 +108,13 @@ class PlatformLocal:
             rows = list(wire.read_items(connection))
         return (mapping.to_item(row, self._root) for row in rows)
 
-    def push(self, ranks: Mapping[str, int], resets: Collection[str] = ()) -> PushReport:
+    def push(self, ranks: Mapping[str, int], resets: Collection[str] = (), *, verify: bool = False) -> PushReport:
         """Set ranks in the labeling queue, 0 first, and take others back, in one transaction.
 
         Args:
             ranks: Item id to rank of 0 or more.
             resets: Items whose rank is to be removed.
+            verify: Read the ranks back, and report as failed what another process has changed already.
 
         Returns:
             What was done with each item; labeled, skipped and unknown ones are declined.
@@ -133,16 +134,24 @@ class PlatformLocal:
             stale = wire.ask(connection, ((item_id, None) for item_id in resets if item_id not in ranks))
             taken_back = [row.id for row in stale if row.priority is not None]
             wire.write_priorities(connection, ((item_id, None) for item_id in taken_back))
+        failed = self._differences({row.id: row.rank for row in open_items} | dict.fromkeys(taken_back)) if verify else {}
         return PushReport(
-            updated=tuple(row.id for row in updated),
-            unchanged=tuple(row.id for row in open_items if row.priority == row.rank),
+            updated=tuple(row.id for row in updated if row.id not in failed),
+            unchanged=tuple(row.id for row in open_items if row.priority == row.rank and row.id not in failed),
+            failed=failed,
             declined={
                 row.id: "not in the project" if row.state is None else f"already {row.state}"
                 for row in asked
                 if row.state != ItemState.UNLABELED
             },
-            taken_back=tuple(taken_back),
+            taken_back=tuple(item_id for item_id in taken_back if item_id not in failed),
         )
+
+    def _differences(self, wanted: Mapping[str, int | None]) -> dict[str, str]:
+        """What is stored now, where it is not what was written."""
+        with self._database.writing() as connection:
+            now = wire.ask(connection, wanted.items())
+        return {row.id: f"its rank is {row.priority} where {row.rank} was sent" for row in now if row.priority != row.rank}
 
     def next_items(self, n_items: int) -> list[Item]:
         """The next items to label: by rank, then those without one in the project's order."""

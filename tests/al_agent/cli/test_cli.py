@@ -54,7 +54,7 @@ def test_a_round_from_the_shell(project: Path, tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "labels.csv").write_text("name,label\nimg_0.png,cat\nimg_1.png,dog\n", encoding="utf-8")
     assert run_json(capsys, "annotate", project, tmp_path / "labels.csv")["n_labeled"] == 2
     status = run_json(capsys, "status", project)
-    assert status["counts"] == {"unlabeled": 8, "labeled": 2, "skipped": 0, "locked": 0}
+    assert status["counts"] == {"unlabeled": 8, "labeled": 2, "partly": 0, "skipped": 0, "locked": 0}
     assert status["next_items"][:2] == ["img_2.png", "img_3.png"]
     assert status["rounds"][0]["n_labeled_since"] == 2
 

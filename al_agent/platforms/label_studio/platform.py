@@ -1,0 +1,362 @@
+"""A Label Studio project: its tasks as items, and ranks as prediction scores under uncertainty sampling."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...errors import AuthenticationFailed, PlatformError, RateLimited, Rejected
+from ..base import Guess, Item, PushReport
+from ..batches import Sent, cut
+from ..connection import Connection
+from ..known import Known, checked_ranks
+from ..progress import bar
+from ..secrecy import checked_key
+from . import mapping, settings, wire
+from .tasks import Tasks
+from .versions import VersionPlan, plan
+
+_TRIES = 3
+
+
+class PlatformLabelStudio:
+    """A project on Label Studio 1.x, community edition or enterprise.
+
+    Label Studio has no priorities. It has predictions with a score, and a sampling method that gives annotators the task
+    with the lowest score first. A push therefore imports one prediction for each picked task, under a model version of ours
+    (`al-agent-000001`, ...), and sets the project to `Uncertainty sampling` with that version. Then "Label All Tasks" gives
+    the batch in its order, before all other tasks. Labels, tasks and other people's predictions are not touched, and the
+    next task is never asked for, since that would reserve it.
+
+    Only one model version's predictions are shown to annotators. So that pre-annotations stay visible, the regions of the
+    project's own version travel in ours for the picked tasks; or give your own with `preannotations`. The project's earlier
+    `sampling` and `model_version` are kept on this machine before they are changed, and `restore` puts them back.
+
+    Measured on the community edition 1.23 with SQLite. Order with PostgreSQL, and with the enterprise edition, is not
+    verified.
+
+    Args:
+        url: Address of the server; None takes the environment variable `LABEL_STUDIO_URL`.
+        project_id: Number of the project, as in its address.
+        api_key: Legacy token or personal access token; None takes the environment variable `LABEL_STUDIO_API_KEY`.
+        ids: What makes an item's id: `"name"` the image's file name, `"path"` its path in the address, `"remote"` the
+            task's number, `"data.FIELD"` a field of the task's data.
+        tab: Title of a Data Manager tab that shows the batch in order, made or changed by every push; None for no tab.
+        change_settings: False leaves the project's settings alone: predictions are imported, and serving them in order is
+            up to you.
+        base_url: Another word for url.
+        connection: Timeouts, retries, certificates.
+
+    Raises:
+        ValueError: An argument makes no sense.
+        AuthenticationFailed: There is no key.
+
+    Examples:
+        >>> PlatformLabelStudio("https://labels.example.com", 7, api_key="0123456789abcdef0123456789abcdef01234567")
+        PlatformLabelStudio('https://labels.example.com', 7)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        project_id: int | str | None = None,
+        *,
+        api_key: str | None = None,
+        ids: str = "name",
+        tab: str | None = None,
+        change_settings: bool = True,
+        base_url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        address = url or base_url or os.environ.get("LABEL_STUDIO_URL")
+        if not address:
+            raise ValueError("there is no address: pass url=, such as http://localhost:8080, or set LABEL_STUDIO_URL")
+        if isinstance(project_id, bool) or not str(project_id).isdecimal():
+            raise ValueError(f"project_id is {project_id!r}; expected the number in the project's address")
+        if ids not in ("name", "path", "remote") and not ids.removeprefix("data.") != ids:
+            raise ValueError(f"ids is {ids!r}; expected 'name', 'path', 'remote' or 'data.FIELD'")
+        if tab is not None and not tab.strip():
+            raise ValueError("tab is empty; expected a title, or None")
+        where = "Label Studio shows it under Account & Settings"
+        key = checked_key(api_key, "LABEL_STUDIO_API_KEY", os.environ.get("LABEL_STUDIO_API_KEY"), where)
+        self._connection = Connection() if connection is None else connection
+        self._project_id = int(str(project_id))
+        self._wire = wire.Wire(address, key, self._project_id, self._connection)
+        self._ids, self._tab, self._change_settings = ids, tab, change_settings
+        self._media_field: str | None = None
+        self._tasks = Tasks(self._wire, lambda row: mapping.to_task(row, self._ids, self._media_field))
+        self._known: Known | None = None
+
+    @property
+    def key(self) -> str:
+        """Server and project."""
+        return f"label-studio:{self._wire.http.base_url.partition('://')[2].lower()}/{self._project_id}"
+
+    @property
+    def home(self) -> None:
+        """None: the project is not on this machine."""
+        return None
+
+    def list_items(self) -> Iterator[Item]:
+        """Every task once, in order of the task numbers; the second time, only tasks that changed are asked for.
+
+        Raises:
+            PlatformError: The list is not complete, or a task has no name.
+        """
+        self._known = None
+        known = Known('use task numbers or paths: PlatformLabelStudio(..., ids="remote") or ids="path"')
+        project = self._wire.project()
+        self._media_field = mapping.media_field(project)
+        total = int(project.get("task_number") or 0)
+        with bar(self._connection, "listing", total) as move:
+            tasks = self._tasks.read(total, move)
+        version = project.get("model_version")
+        ranks = self._ranks_in(str(version)) if mapping.version_number(version) is not None else {}
+        for task_id, task in tasks.items():
+            item = mapping.to_item(task_id, task, ranks.get(task_id), self._wire.http.origin)
+            known.add(item)
+            yield item
+        self._known = known
+
+    def push(
+        self,
+        ranks: Mapping[str, int],
+        resets: Collection[str] = (),
+        *,
+        verify: bool = False,
+        preannotations: Mapping[str, Sequence[Guess]] | None = None,
+    ) -> PushReport:
+        """Put items at the head of the labeling stream, the lowest rank first; only what is missing is sent.
+
+        Uses what `list_items` found since the last push, or lists first. Time on the server is proportional to the tasks of
+        the project and to the batch: about 15 s for 20,000.
+
+        Args:
+            ranks: Item id to rank from 0 to 999,999.
+            resets: Items whose boost is to be taken back; a new batch takes back all that is not in it.
+            verify: Read the scores and the settings back, and report as failed what is not as it was sent.
+            preannotations: Item id to guesses that annotators are shown.
+
+        Raises:
+            ValueError: A rank or a guess cannot be sent. Nothing is changed then.
+            PlatformError: Nothing could be done.
+        """
+        checked_ranks(ranks)
+        known, self._known = self._known or self._relist(), None
+        rankable, declined = known.sort_out(ranks)
+        task_of = {item_id: int(known.remote_id[item_id]) for item_id in rankable}
+        project = self._wire.project()
+        results = {
+            task_of[item_id]: mapping.to_result(project, item_id, guesses)
+            for item_id, guesses in (preannotations or {}).items()
+            if item_id in task_of
+        }
+        todo = plan(
+            {task_of[item_id]: mapping.to_score(ranks[item_id]) for item_id in rankable},
+            results,
+            self._wire.predictions() if any(self._wire.versions().values()) else (),
+            {int(remote_id) for item_id, remote_id in known.remote_id.items() if known.why_not(item_id) is None},
+            self._own_settings(project)["model_version"],
+        )
+        back = [i for i in resets if i not in ranks and int(known.remote_id.get(i, -1)) in todo.boosted]
+        if not rankable:
+            if back:
+                self.restore()
+            return PushReport(declined=declined, taken_back=tuple(back))
+
+        with bar(self._connection, "pushing", total=len(todo.missing)) as move:
+            sent = self._import(todo, move)
+        item_of = {task_id: item_id for item_id, task_id in task_of.items()}
+        stored = {*todo.stored, *map(int, sent.done)}
+        failed = {item_of[int(task)]: why for task, why in sent.failed.items()}
+        if stored:
+            self._serve(project, todo)
+        elif sent.error is not None:
+            raise sent.error
+        if verify:
+            failed |= {item_of[task]: why for task, why in self._differences(todo, stored, task_of, ranks).items()}
+        return PushReport(
+            updated=tuple(item_of[int(task)] for task in sent.done if item_of[int(task)] not in failed),
+            unchanged=tuple(i for i in rankable if task_of[i] in todo.stored and i not in failed),
+            declined={**declined, **{item_of[int(task)]: why for task, why in sent.declined.items()}},
+            failed=failed,
+            not_sent=tuple(item_of[int(task)] for task in sent.not_sent),
+            taken_back=tuple(back) if stored else (),
+        )
+
+    def restore(self) -> dict[str, str]:
+        """Put the project's own `sampling` and `model_version` back, and remove our predictions.
+
+        Returns:
+            The settings that the project has now. Where nothing was kept on this machine, they are Label Studio's defaults:
+            sequential sampling, and no model version.
+
+        Raises:
+            PlatformError: The server did not do it; it may be repeated.
+        """
+        project = self._wire.project()
+        own = self._own_settings(project)
+        try:
+            self._wire.change_project(own)
+        except Rejected:  # its model version is gone
+            own["model_version"] = ""
+            self._wire.change_project(own)
+        for version in self._wire.versions():
+            if mapping.version_number(version) is not None:
+                self._wire.delete_version(version)
+        settings.forget(self.key)
+        return own
+
+    def next_items(self, n_items: int) -> list[Item]:
+        """The next items of the batch that was pushed last; after them, Label Studio gives the other tasks at random."""
+        project = self._wire.project()
+        version = project.get("model_version")
+        if mapping.version_number(version) is None or n_items < 1:
+            return []
+        self._media_field = mapping.media_field(project)
+        rows = self._wire.queue(str(version), n_items)
+        return [self._item(row) for row in rows]
+
+    def problems(self) -> tuple[str, ...]:
+        """Settings of the project that keep annotators from getting the batch in its order."""
+        project = self._wire.project()
+        found = []
+        if mapping.version_number(project.get("model_version")) is None:
+            found.append("the project shows no model version of al-agent: no batch is served; push one")
+        elif project.get("sampling") != mapping.UNCERTAINTY:
+            found.append(
+                f"the project's sampling is {project.get('sampling')!r}; set it to {mapping.UNCERTAINTY!r}, or push"
+            )
+        if int(project.get("maximum_annotations") or 1) > 1:
+            found.append(
+                f"every task gets {project['maximum_annotations']} annotations: tasks that others have begun come before "
+                "the batch"
+            )
+            if project.get("show_overlap_first"):
+                found.append("tasks with overlap come before all others: switch off 'show tasks with overlap first'")
+        if project.get("show_collab_predictions") is False:
+            found.append("the project does not show predictions to annotators: pre-annotations are hidden")
+        return tuple(found)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._wire.http.close()
+
+    def _relist(self) -> Known:
+        for _ in self.list_items():
+            pass
+        assert self._known is not None
+        return self._known
+
+    def _item(self, row: Mapping[str, Any]) -> Item:
+        task = mapping.to_task(row, self._ids, self._media_field)
+        return mapping.to_item(int(row["id"]), task, mapping.to_rank(row["predictions_score"]), self._wire.http.origin)
+
+    def _ranks_in(self, version: str) -> dict[int, int]:
+        """Rank of the open tasks of a version of ours, in one request of as many tasks as it has predictions."""
+        n_tasks = self._wire.versions().get(version, 0)
+        rows = self._wire.queue(version, n_tasks) if n_tasks else []
+        return {int(row["id"]): mapping.to_rank(row["predictions_score"]) for row in rows}
+
+    def _own_settings(self, project: Mapping[str, Any]) -> dict[str, str]:
+        """The user's settings: those that the project has, or that were kept when ours took their place."""
+        version = project.get("model_version") or ""
+        if mapping.version_number(version) is None:
+            return {"sampling": str(project.get("sampling") or mapping.SEQUENTIAL), "model_version": str(version)}
+        return settings.saved(self.key) or {"sampling": mapping.SEQUENTIAL, "model_version": ""}
+
+    def _import(self, todo: VersionPlan, on_rows: Callable[[int], object]) -> Sent:
+        """Import the missing predictions, task numbers as ids, until they are there or it cannot be done now."""
+        total = Sent()
+        for chunk in cut(todo.missing, wire.ROWS_PER_IMPORT):
+            rows = list(chunk)
+            if total.error is not None:
+                total.not_sent += [str(row["task"]) for row in rows]
+                continue
+            total.add(self._import_chunk(todo.version, rows))
+            on_rows(len(rows))
+        return total
+
+    def _import_chunk(self, version: str, rows: list[dict[str, Any]]) -> Sent:
+        """Import one chunk; what is not certain is looked up before it is sent again."""
+        sent = Sent()
+        error: PlatformError | None = None
+        for n_tries in range(_TRIES):
+            if n_tries:
+                time.sleep(min(self._connection.longest_wait_s, self._connection.first_wait_s * 2**n_tries))
+            try:
+                n_created, error = self._wire.import_predictions(rows), None
+            except (AuthenticationFailed, RateLimited) as failure:
+                error = failure
+                break
+            except PlatformError as failure:
+                n_created, error = -1, failure
+            if isinstance(error, Rejected):
+                n_before = len(rows)
+                rows = self._without_the_gone(rows, sent)
+                if not rows or len(rows) == n_before:
+                    break
+            elif n_created == len(rows):
+                sent.done += [str(row["task"]) for row in rows]
+                return sent
+            else:
+                try:
+                    there = self._tasks_in(version)
+                except PlatformError as failure:
+                    error = error or failure
+                    break
+                sent.done += [str(row["task"]) for row in rows if row["task"] in there]
+                rows = [row for row in rows if row["task"] not in there]
+                if not rows or error is None:
+                    break
+        why = str(error or "Label Studio dropped it without a word: its regions may not fit the labeling configuration")
+        sent.failed.update({str(row["task"]): why for row in rows})
+        sent.error = error if rows else None
+        return sent
+
+    def _without_the_gone(self, rows: list[dict[str, Any]], sent: Sent) -> list[dict[str, Any]]:
+        """The rows whose task exists; one that does not makes the server refuse all."""
+        there = {int(row["id"]) for row in self._wire.tasks_by_id([row["task"] for row in rows])}
+        sent.declined.update({str(row["task"]): "not in the project any more" for row in rows if row["task"] not in there})
+        return [row for row in rows if row["task"] in there]
+
+    def _tasks_in(self, version: str) -> dict[int, float]:
+        """Task to score in a version, as the server has them now."""
+        rows = self._wire.predictions()
+        return {int(row["task"]): float(row["score"] or 0) for row in rows if row.get("model_version") == version}
+
+    def _serve(self, project: Mapping[str, Any], todo: VersionPlan) -> None:
+        """Let the project give out the version, and clean up after earlier ones."""
+        wanted = {"sampling": mapping.UNCERTAINTY, "model_version": todo.version}
+        if self._change_settings and any(project.get(name) != value for name, value in wanted.items()):
+            if mapping.version_number(project.get("model_version")) is None:
+                settings.save(self.key, self._own_settings(project))
+            self._wire.change_project(wanted)
+        for prediction_id in todo.surplus[:100]:  # they do no harm to the order, and go one by one
+            self._wire.delete_prediction(prediction_id)
+        for version in todo.stale:
+            if self._change_settings or project.get("model_version") != version:
+                self._wire.delete_version(version)
+        if self._tab is not None:
+            self._wire.show_tab(self._tab, todo.version)
+
+    def _differences(
+        self, todo: VersionPlan, stored: Collection[int], task_of: Mapping[str, int], ranks: Mapping[str, int]
+    ) -> dict[int, str]:
+        """Why the server does not serve what was sent, task by task."""
+        project, scores = self._wire.project(), self._tasks_in(todo.version)
+        if self._change_settings and project.get("model_version") != todo.version:
+            return dict.fromkeys(stored, f"the project shows the model version {project.get('model_version')!r} now")
+        if self._change_settings and project.get("sampling") != mapping.UNCERTAINTY:
+            return dict.fromkeys(stored, f"the project's sampling is {project.get('sampling')!r} now")
+        wanted = {task: mapping.to_score(ranks[item_id]) for item_id, task in task_of.items() if task in stored}
+        return {
+            task: f"the server has the score {scores.get(task)} where {score} was sent"
+            for task, score in wanted.items()
+            if abs(scores.get(task, -1.0) - score) > 1e-9
+        }
+
+    def __repr__(self) -> str:
+        return f"PlatformLabelStudio({self._wire.http.base_url!r}, {self._project_id})"

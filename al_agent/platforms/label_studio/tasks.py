@@ -1,0 +1,60 @@
+"""The tasks of a project, read whole once, and afterwards only as far as they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ...errors import Unavailable
+from . import mapping, wire
+
+_OVERLAP = timedelta(seconds=60)  # a change may become visible after a later one
+
+
+class Tasks:
+    """What is known of a project's tasks.
+
+    Args:
+        requests: The project's routes.
+        to_task: Makes a task of a row.
+    """
+
+    def __init__(self, requests: wire.Wire, to_task: Callable[[Mapping[str, Any]], mapping.Task]) -> None:
+        self._wire = requests
+        self._to_task = to_task
+        self._found: dict[int, mapping.Task] = {}
+        self._newest: datetime | None = None
+
+    def read(self, n_tasks: int, on_rows: Callable[[int], object]) -> dict[int, mapping.Task]:
+        """Every task by its number, in order.
+
+        Args:
+            n_tasks: How many the project counts.
+            on_rows: Called with the number of tasks that came.
+
+        Raises:
+            Unavailable: The server does not give as many as it counts.
+        """
+        if self._newest is not None and self._found:
+            self._take(self._found, self._newest, on_rows)
+            if len(self._found) == n_tasks:
+                return self._found
+        found: dict[int, mapping.Task] = {}
+        self._newest = None
+        self._take(found, None, on_rows)
+        self._found = found
+        if len(found) < n_tasks:
+            n_tasks = int(self._wire.project().get("task_number") or 0)  # some may have been removed meanwhile
+        if len(found) < n_tasks:
+            raise Unavailable(f"Label Studio counts {n_tasks:,} tasks and gave {len(found):,}; try again")
+        return found
+
+    def _take(self, found: dict[int, mapping.Task], since: datetime | None, on_rows: Callable[[int], object]) -> None:
+        filters = [] if since is None else [wire.changed_since(f"{since - _OVERLAP:%Y-%m-%dT%H:%M:%S.%fZ}")]
+        for row in self._wire.tasks(filters):
+            found[int(row["id"])] = self._to_task(row)
+            changed_at = datetime.fromisoformat(str(row["updated_at"]).replace("Z", "+00:00"))
+            if self._newest is None or changed_at > self._newest:
+                self._newest = changed_at
+            on_rows(1)

@@ -1,0 +1,89 @@
+"""Which model version of ours a batch goes to, and which predictions are missing in it.
+
+A batch is the predictions of one model version, and a project shows the predictions of one version. A new batch is a new
+version; the rest of a batch that was begun goes to the version that has its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import mapping
+
+_SAME = 1e-9  # far below the distance of two scores
+
+
+@dataclass(frozen=True)
+class VersionPlan:
+    """What is to be imported.
+
+    Args:
+        version: The model version of the batch.
+        missing: Predictions that the version lacks, most urgent first.
+        stored: Tasks whose prediction is there.
+        surplus: Ids of predictions that stand there twice.
+        stale: Other versions of ours.
+        boosted: Tasks that any version of ours has a prediction of.
+    """
+
+    version: str
+    missing: tuple[dict[str, Any], ...]
+    stored: frozenset[int]
+    surplus: tuple[int, ...]
+    stale: tuple[str, ...]
+    boosted: frozenset[int]
+
+
+def plan(
+    scores: Mapping[int, float],
+    results: Mapping[int, Sequence[Mapping[str, Any]]],
+    predictions: Sequence[Mapping[str, Any]],
+    open_tasks: Collection[int],
+    shown_version: str | None,
+) -> VersionPlan:
+    """Compare a batch with the predictions that the project has.
+
+    Args:
+        scores: Task to score, most urgent first.
+        results: Task to the regions that annotators are to be shown; a task without keeps what it shows now.
+        predictions: All of the project's.
+        open_tasks: Tasks that can still be labeled; predictions of others do no harm.
+        shown_version: The user's own model version, whose regions stay visible.
+    """
+    ours: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+    shown: dict[int, Sequence[Mapping[str, Any]]] = {}
+    for row in predictions:
+        version, task = row.get("model_version"), int(row["task"])
+        if mapping.version_number(version) is not None:
+            ours.setdefault(str(version), {}).setdefault(task, []).append(row)
+        elif version == shown_version and row.get("result"):
+            shown[task] = row["result"]
+    latest = max(ours, default=None)
+    there = ours.get(latest, {}) if latest is not None else {}
+    for version in sorted(ours):
+        shown.update({task: rows[0]["result"] for task, rows in ours[version].items() if rows[0].get("result")})
+
+    def is_wanted(task: int, row: Mapping[str, Any]) -> bool:
+        if task not in scores or abs(float(row.get("score") or 0) - scores[task]) > _SAME:
+            return False
+        return task not in results or list(row.get("result") or ()) == list(results[task])
+
+    fits = latest is not None and all(is_wanted(task, rows[0]) for task, rows in there.items() if task in open_tasks)
+    if not fits:
+        there = {}
+    version = latest if fits and latest is not None else mapping.next_version(ours)
+    missing = [
+        {"task": task, "score": score, "model_version": version, "result": list(results.get(task, shown.get(task, ())))}
+        for task, score in scores.items()
+        if task not in there
+    ]
+    return VersionPlan(
+        version=version,
+        missing=tuple(missing),
+        stored=frozenset(task for task in scores if task in there),
+        surplus=tuple(int(row["id"]) for rows in there.values() for row in rows[1:]),
+        stale=tuple(sorted(other for other in ours if other != version)),
+        boosted=frozenset(task for rows in ours.values() for task in rows),
+    )
