@@ -5,8 +5,10 @@ Everything a user needs is imported from here. Importing does no work: no networ
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 
 def _check_not_hidden(name: str) -> None:
@@ -52,11 +54,25 @@ from .errors import (  # noqa: E402
     Unavailable,
 )
 from .journal import Round  # noqa: E402
-from .platforms.base import Item, ItemState, Platform, PushReport  # noqa: E402
+from .platforms.base import Guess, Item, ItemState, Platform, PushReport  # noqa: E402
+from .platforms.connection import Connection  # noqa: E402
 from .platforms.local import PlatformLocal  # noqa: E402
 
+if TYPE_CHECKING:
+    from .platforms.kili import PlatformKili
+    from .platforms.label_studio import PlatformLabelStudio
+    from .platforms.superannotate import PlatformSuperAnnotate
 
-def __getattr__(name: str) -> str:
+_REMOTE = {  # loaded when asked for: they need an HTTP library, which is slow to load
+    "PlatformKili": "kili",
+    "PlatformLabelStudio": "label_studio",
+    "PlatformSuperAnnotate": "superannotate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _REMOTE:
+        return getattr(importlib.import_module(f".platforms.{_REMOTE[name]}", __name__), name)
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415  # seldom asked for, and slow to load
 
@@ -69,8 +85,10 @@ __all__ = [
     "AgentError",
     "AuthenticationFailed",
     "ClassificationPredictions",
+    "Connection",
     "DetectionPredictions",
     "Embeddings",
+    "Guess",
     "Item",
     "ItemState",
     "JournalError",
@@ -78,7 +96,10 @@ __all__ = [
     "NotFound",
     "Platform",
     "PlatformError",
+    "PlatformKili",
+    "PlatformLabelStudio",
     "PlatformLocal",
+    "PlatformSuperAnnotate",
     "PushReport",
     "RateLimited",
     "Rejected",
