@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, JournalFile, Project, open_agent
+from .options import AsJson, JournalFile, PlatformName, Project, ProjectId, Settings, Url, open_agent
 from .output import show
+from .project import Asked
 
 
 def export(
@@ -18,6 +19,10 @@ def export(
         typer.Argument(metavar="OUTPUT", help="picks.csv for an upload page, picks.json, or picks.txt.", show_default=False),
     ],
     whole_pool: Annotated[bool, typer.Option("--whole-pool", help="Add every other unlabeled item, with value 0.")] = False,
+    platform: PlatformName = None,
+    project_id: ProjectId = None,
+    url: Url = None,
+    settings: Settings = None,
     journal: JournalFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +33,7 @@ def export(
 
     Example: al-agent export my_project picks.csv
     """
-    n_items = open_agent(project, journal).export(output, whole_pool=whole_pool)
+    n_items = open_agent(Asked(project, platform, project_id, url, settings), journal).export(output, whole_pool=whole_pool)
     show(
         {"project": str(project), "output": str(output), "n_items": n_items},
         f"{n_items:,} items written to {output}",

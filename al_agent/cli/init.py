@@ -1,4 +1,4 @@
-"""`al-agent init`: make a folder of images a project."""
+"""`al-agent init`: make a folder of images a project, or tie a folder to a project on a platform."""
 
 from __future__ import annotations
 
@@ -8,26 +8,55 @@ from typing import Annotated
 import typer
 
 from ..agent import ActiveLearningAgent
+from ..platforms.base import Platform
 from ..platforms.local import PlatformLocal
-from .options import AsJson
+from .options import AsJson, PlatformName, ProjectId, Settings, Url
 from .output import show
+from .project import FILE_NAME, Asked, open_project, resolve, write
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the new project.", show_default=False)],
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images, if it is another one.", show_default=False)
+        Path | None, typer.Option(help="Local: folder of the images, if it is another one.", show_default=False)
     ] = None,
+    platform: PlatformName = None,
+    project_id: ProjectId = None,
+    url: Url = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a folder of images a local project.
+    """Make a folder of images a local project, or tie a folder to a project on a platform.
 
-    Example: al-agent init my_project --images ~/photos
+    For a project on a platform, the folder gets an al_agent.toml with its settings, so that all verbs take the folder. Keys
+    stay in the environment: LABEL_STUDIO_API_KEY, KILI_API_KEY, SA_TOKEN.
+
+    Examples:
+
+    al-agent init my_project --images ~/photos
+
+    al-agent init signs --platform label-studio --url http://localhost:8080 --project-id 7
     """
-    agent = ActiveLearningAgent(PlatformLocal.create(folder, images=images))
+    asked = Asked(folder, platform, project_id, url, settings)
+    name, values, connection = resolve(asked)
+    opened: Platform
+    if name == "local":
+        unknown = sorted({*values} - {"folder"})
+        if unknown:
+            raise typer.BadParameter(f"a local project has no {unknown[0]}; name a --platform")
+        opened, what = PlatformLocal.create(folder, images=images), "is a project"
+    else:
+        if images is not None:
+            raise typer.BadParameter("--images is for local projects; the images of others are on the platform")
+        opened, what = open_project(asked), f"is tied to {name}"
+    agent = ActiveLearningAgent(opened)
     n_items = len(agent.query_set)
+    if name != "local":  # only now is it known to work
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / FILE_NAME, name, values, connection)
+    first = f", the first is {agent.query_set[0]!r}" if n_items else ""
     show(
-        {"project": str(folder), "n_items": n_items},
-        f"{folder} is a project with {n_items:,} images, the first is {agent.query_set[0]!r}",
+        {"project": str(folder), "platform": name, "key": opened.key, "n_items": n_items},
+        f"{folder} {what} with {n_items:,} images{first}",
         as_json=as_json,
     )

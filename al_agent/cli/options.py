@@ -9,19 +9,38 @@ import typer
 
 from ..agent import ActiveLearningAgent
 from ..embedding import Embeddings
-from ..platforms.local import PlatformLocal
+from .project import Asked, open_project
 
 SCORES_FILE = "scores.npz"
 EMBEDDINGS_FILE = "embeddings.npz"
 
-Project = Annotated[Path, typer.Argument(metavar="PROJECT", help="Folder of the local project.", show_default=False)]
+Project = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PROJECT",
+        help="Folder of a local project, or one whose al_agent.toml names a remote project.",
+        show_default="this folder",
+    ),
+]
+PlatformName = Annotated[
+    str | None,
+    typer.Option("--platform", help="local, label-studio, kili, superannotate, or another.", show_default=False),
+]
+ProjectId = Annotated[str | None, typer.Option("--project-id", help="The project on the platform.", show_default=False)]
+Url = Annotated[str | None, typer.Option("--url", help="Address of the platform's server.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Another setting of the platform, repeatable.", show_default=False),
+]
+Verify = Annotated[bool, typer.Option("--verify", help="Read back what the platform stored, and compare.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JournalFile = Annotated[
-    Path | None, typer.Option("--journal", help="Record of rounds; by default in the project's folder.", show_default=False)
+    Path | None,
+    typer.Option("--journal", help="Record of rounds.", show_default="in the local project, or in ~/.al-agent"),
 ]
 
 
-def open_agent(project: Path, journal: Path | None, embeddings: Path | None = None) -> ActiveLearningAgent:
-    """The agent of a local project; embeddings come from the named file, if any."""
+def open_agent(asked: Asked, journal: Path | None, embeddings: Path | None = None) -> ActiveLearningAgent:
+    """The agent of a project; embeddings come from the named file, if any."""
     vectors = None if embeddings is None else Embeddings.load(embeddings)
-    return ActiveLearningAgent(PlatformLocal(project), embeddings=vectors, journal=journal)
+    return ActiveLearningAgent(open_project(asked), embeddings=vectors, journal=journal)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from .options import AsJson, JournalFile, Project, open_agent
+from pathlib import Path
+
+from .options import AsJson, JournalFile, PlatformName, Project, ProjectId, Settings, Url, Verify, open_agent
 from .output import on_one_line, show
+from .project import Asked
 
 
-def push(project: Project, journal: JournalFile = None, as_json: AsJson = False) -> None:
+def push(
+    project: Project = Path(),
+    platform: PlatformName = None,
+    project_id: ProjectId = None,
+    url: Url = None,
+    settings: Settings = None,
+    verify: Verify = False,
+    journal: JournalFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Push the last round's priorities, or finish pushing them.
 
     Only what differs is sent, so it may be repeated.
 
     Example: al-agent push my_project
     """
-    agent = open_agent(project, journal)
-    report = agent.push()
+    agent = open_agent(Asked(project, platform, project_id, url, settings), journal)
+    report = agent.push(verify=verify)
     current = agent.last_round
     problems = {**report.declined, **report.failed}
     result = {

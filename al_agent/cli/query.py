@@ -11,14 +11,27 @@ import typer
 from scorers import Scores
 
 from ..config import SamplerConfig
-from .options import EMBEDDINGS_FILE, SCORES_FILE, AsJson, JournalFile, Project, open_agent
+from .options import (
+    EMBEDDINGS_FILE,
+    SCORES_FILE,
+    AsJson,
+    JournalFile,
+    PlatformName,
+    Project,
+    ProjectId,
+    Settings,
+    Url,
+    Verify,
+    open_agent,
+)
 from .output import on_one_line, progress, show, table
+from .project import Asked
 
 _N_SHOWN = 10
 
 
 def query(
-    project: Project,
+    project: Project = Path(),
     n_samples: Annotated[
         int | None, typer.Option("--n-samples", "-n", help="Number of new items.", show_default="32")
     ] = None,
@@ -47,6 +60,11 @@ def query(
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the round.", show_default="its number and method")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Note the round, and push nothing.")] = False,
+    verify: Verify = False,
+    platform: PlatformName = None,
+    project_id: ProjectId = None,
+    url: Url = None,
+    settings: Settings = None,
     journal: JournalFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -86,11 +104,11 @@ def query(
     vector_file = _needed(
         embeddings, project / EMBEDDINGS_FILE, sampler.needs_vectors, f"{config.method} needs embeddings: --embeddings FILE"
     )
-    agent = open_agent(project, journal, vector_file)
+    agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file)
     values = None if score_file is None else Scores.load(score_file)
     total = config.n_samples if proportion is None else None  # how many a proportion makes is known after the listing
     with progress(total, "picking") as bar:
-        batch = agent.query(config, values, push=not dry_run, on_pick=bar.update)
+        batch = agent.query(config, values, push=not dry_run, verify=verify, on_pick=bar.update)
     current = agent.last_round
     picks = list(zip(batch.item_ids, batch.gains.tolist(), batch.reasons))
     result = {

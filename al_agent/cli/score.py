@@ -11,12 +11,13 @@ import typer
 from scorers import ClassificationPredictions, DetectionPredictions, ScorerClassification, ScorerObjectDetection
 from scorers.files import load_arrays
 
-from .options import SCORES_FILE, AsJson, Project, open_agent
+from .options import SCORES_FILE, AsJson, PlatformName, Project, ProjectId, Settings, Url, open_agent
 from .output import show, table
+from .project import Asked
 
 
 def score(
-    project: Project,
+    project: Project = Path(),
     probabilities: Annotated[
         Path | None,
         typer.Option(help="Classification: .npz with item_ids (n) and probabilities (n, c).", show_default=False),
@@ -45,6 +46,10 @@ def score(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The scores' file.", show_default="PROJECT/scores.npz")
     ] = None,
+    platform: PlatformName = None,
+    project_id: ProjectId = None,
+    url: Url = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a model's predictions into scores.
@@ -60,7 +65,7 @@ def score(
         raise typer.BadParameter("give one of --probabilities, --logits and --coco-results")
     if (coco_results is None) != (coco_images is None):
         raise typer.BadParameter("--coco-results and --coco-images go together")
-    agent = open_agent(project, None)
+    agent = open_agent(Asked(project, platform, project_id, url, settings), None)
     if coco_results is not None and coco_images is not None:
         scores = ScorerObjectDetection(
             DetectionPredictions.from_coco_results(coco_results, images=coco_images),

@@ -2,28 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..agent import ActiveLearningAgent
+from ..journal import Round
+from ..platforms.base import ChecksSettings, ItemState, ShowsQueue
 from ..platforms.local import PlatformLocal
-from .options import AsJson, JournalFile, Project, open_agent
+from .options import AsJson, JournalFile, PlatformName, Project, ProjectId, Settings, Url, open_agent
 from .output import listed, show, table
+from .project import Asked
+
+_N_NEXT = 5
 
 
-def status(project: Project, journal: JournalFile = None, as_json: AsJson = False) -> None:
-    """Show the sets, the rounds and the next items of a project.
+def status(
+    project: Project = Path(),
+    n_rounds: Annotated[int, typer.Option("--rounds", min=0, help="Number of the last rounds to show.")] = 10,
+    platform: PlatformName = None,
+    project_id: ProjectId = None,
+    url: Url = None,
+    settings: Settings = None,
+    journal: JournalFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the sets, the last rounds, the next items, and whether the platform will serve them in this order.
 
-    Example: al-agent status my_project
+    Examples:
+
+    al-agent status my_project
+
+    al-agent status --platform label-studio --url http://localhost:8080 --project-id 7
     """
-    agent = open_agent(project, journal)
-    platform = agent.platform
-    assert isinstance(platform, PlatformLocal)
+    agent = open_agent(Asked(project, platform, project_id, url, settings), journal)
     rounds = agent.history
     labeled = set(agent.labeled_set)
-    n_labeled = [sum(item_id in labeled for item_id in one.selection.item_ids) for one in rounds]
     counts = agent.counts
-    next_ids = [item.id for item in platform.next_items(5)]
+    sets = {
+        "query": len(agent.query_set),
+        "labeled": len(labeled),
+        "unlabeled": counts[ItemState.UNLABELED.value],
+        "added": len(rounds[-1].selection) if rounds else 0,
+    }
+    next_ids = _next_items(agent)
+    problems = agent.platform.problems() if isinstance(agent.platform, ChecksSettings) else ()
+    shown = rounds[len(rounds) - min(n_rounds, len(rounds)) :]
+    n_labeled = [sum(item_id in labeled for item_id in one.selection.item_ids) for one in shown]
     result = {
         "project": str(project),
-        "n_items": len(agent.query_set),
+        "key": agent.platform.key,
+        "n_items": sets["query"],
+        "sets": sets,
         "counts": counts,
+        "n_rounds": len(rounds),
         "rounds": [
             {
                 "round": one.number,
@@ -34,29 +68,43 @@ def status(project: Project, journal: JournalFile = None, as_json: AsJson = Fals
                 "n_labeled_since": n_labeled_since,
                 "is_pushed": one.is_pushed,
             }
-            for one, n_labeled_since in zip(rounds, n_labeled)
+            for one, n_labeled_since in zip(shown, n_labeled)
         ],
         "next_items": next_ids,
+        "problems": list(problems),
     }
     in_words = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-    lines = [f"{project}: {len(agent.query_set):,} items: {in_words}"]
-    if rounds:
-        rows = [
-            (
-                str(one.number),
-                one.created_at.strftime("%Y-%m-%d"),
-                str(one.config.method),
-                f"{len(one.selection):,}",
-                f"{n_labeled_since:,}",
-                "yes" if one.is_pushed else "no",
-                one.name,
-            )
-            for one, n_labeled_since in zip(rounds, n_labeled)
-        ]
-        header = ("round", "date (UTC)", "method", "picked", "labeled", "pushed", "name")
-        lines += ["", table(header, rows, right=(0, 3, 4))]
-    else:
-        lines += ["no round yet; al-agent query makes one"]
+    name = project if isinstance(agent.platform, PlatformLocal) else repr(agent.platform)
+    lines = [f"{name}: {sets['query']:,} items: {in_words or 'none'}"]
+    lines += ["", _rounds_table(shown, n_labeled)] if rounds else ["no round yet; al-agent query makes one"]
+    if len(shown) < len(rounds):
+        lines += [f"... and {len(rounds) - len(shown):,} earlier rounds"]
     if next_ids:
         lines += ["", listed("next in the queue:", next_ids)]
+    lines += ["", *(listed("not in this order:", [problem]) for problem in problems)] if problems else []
     show(result, "\n".join(lines), as_json=as_json)
+
+
+def _next_items(agent: ActiveLearningAgent) -> list[str]:
+    """The head of the queue: as the platform tells it, or else the ranked items that can be labeled."""
+    if isinstance(agent.platform, ShowsQueue):
+        return [item.id for item in agent.platform.next_items(_N_NEXT)]
+    items = agent.platform.list_items()
+    ranked = [item for item in items if item.state is ItemState.UNLABELED and item.priority is not None]
+    return [item.id for item in sorted(ranked, key=lambda item: item.priority or 0)[:_N_NEXT]]
+
+
+def _rounds_table(rounds: Sequence[Round], n_labeled: Sequence[int]) -> str:
+    rows = [
+        (
+            str(one.number),
+            one.created_at.strftime("%Y-%m-%d"),
+            str(one.config.method),
+            f"{len(one.selection):,}",
+            f"{n_labeled_since:,}",
+            "yes" if one.is_pushed else "no",
+            one.name,
+        )
+        for one, n_labeled_since in zip(rounds, n_labeled)
+    ]
+    return table(("round", "date (UTC)", "method", "picked", "labeled", "pushed", "name"), rows, right=(0, 3, 4))

@@ -104,7 +104,7 @@ WRONG_USE = [
     (["query", "PROJECT", "-n", "1.5"], "valid int"),
     (["query", "PROJECT", "-m", "magic"], "unknown sampling method 'magic'; expected one of RANDOM"),
     (["query", "PROJECT", "-m", "uncertainty"], "UNCERTAINTY needs scores"),
-    (["query"], "Missing argument"),
+    (["export"], "Missing argument"),
     (["score", "PROJECT"], "give one of --probabilities"),
     (["score", "PROJECT", "--coco-results", "x.json"], "go together"),
     (["frobnicate"], "No such command"),

@@ -1,0 +1,106 @@
+"""Which project is meant: by the folder, its `al_agent.toml`, the environment, and the options, the later ones stronger."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from scorers.files import written_whole
+
+from ..platforms.base import Platform
+from ..platforms.registry import open_platform
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "al_agent.toml"
+_CONNECTION = "connection"
+_ENVIRONMENT = {"platform": "AL_AGENT_PLATFORM", "project_id": "AL_AGENT_PROJECT_ID", "url": "AL_AGENT_URL"}
+
+
+class Asked(NamedTuple):
+    """What the command line says of the project."""
+
+    folder: Path
+    platform: str | None = None
+    project_id: str | None = None
+    url: str | None = None
+    settings: Sequence[str] | None = None
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+
+def open_project(asked: Asked) -> Platform:
+    """The platform's project.
+
+    Raises:
+        ValueError: Unknown platform or setting, or a file that cannot be read.
+        PlatformError: The project cannot be opened.
+    """
+    name, settings, connection = resolve(asked)
+    return open_platform(name, settings, connection)
+
+
+def resolve(asked: Asked) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Name of the platform, its settings, and those of the connection."""
+    found: dict[str, Any] = _read(asked.folder / FILE_NAME)
+    connection = found.pop(_CONNECTION, {})
+    found |= {setting: os.environ[variable] for setting, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    found |= {
+        setting: value
+        for setting, value in (("platform", asked.platform), ("project_id", asked.project_id), ("url", asked.url))
+        if value is not None
+    }
+    found |= dict(map(_pair, asked.settings or ()))
+    name = str(found.pop("platform", "local"))
+    if name == "local":
+        found.setdefault("folder", str(asked.folder))
+    return name, found, connection
+
+
+def write(path: Path, name: str, settings: Mapping[str, Any], connection: Mapping[str, Any]) -> None:
+    """Write the file that names a remote project; it holds no key.
+
+    Raises:
+        ValueError: A setting is nothing that the file can hold.
+    """
+    lines = [f"platform = {json.dumps(name)}", *(f"{key} = {_text(key, value)}" for key, value in settings.items())]
+    if connection:
+        lines += ["", f"[{_CONNECTION}]", *(f"{key} = {_text(key, value)}" for key, value in connection.items())]
+    with written_whole(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"'{path}' is no TOML file: {error}") from error
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`, where a value may be a number, true or false, or a list, written as in JSON; else it is text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"--set {text} is no NAME=VALUE")
+    try:
+        return name.strip().replace("-", "_"), json.loads(value)
+    except ValueError:
+        return name.strip().replace("-", "_"), value
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, str | bool | int | float | list):
+        return json.dumps(value)  # which TOML reads too
+    raise ValueError(f"the setting {key} is {value!r}; expected text, a number, true or false, or a list")
