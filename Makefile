@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench clean label-studio referees test-referees
 
 demo: $(VENV)/.plot
 	$(BIN)/al-agent demo
@@ -26,7 +26,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) al-agent-demo build dist *.egg-info docs/_build .coverage .hypothesis
+	rm -rf $(VENV) .venv-label-studio .venv-referees al-agent-demo build dist *.egg-info docs/_build .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find al_agent benchmarks samplers scorers tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -34,6 +34,33 @@ clean:
 $(VENV)/.%: setup.cfg constraints.txt | $(VENV)/bin/python
 	$(INSTALL) ".[$*]"
 	@touch $@
+
+# The real Label Studio and the official clients of vendors, each in an environment of its own. Tests that need one that is
+# not there are skipped by name.
+label-studio: .venv-label-studio/.done
+
+referees: .venv-referees/kili/.done .venv-referees/superannotate/.done
+
+test-referees: $(VENV)/.test referees
+	$(BIN)/python -m pytest tests/referees
+
+.venv-label-studio/.done: tests/environments/label-studio.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< label-studio
+	@touch $@
+
+.venv-referees/kili/.done: tests/environments/kili.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< kili
+	@touch $@
+
+# The official SuperAnnotate client cannot upload priority scores on Python 3.11.
+.venv-referees/superannotate/.done: tests/environments/superannotate.txt
+	@python=$$(for one in python3.12 python3.10 python3.13 $(HOME)/.pyenv/versions/3.12.*/bin/python; do \
+		command -v $$one >/dev/null && $$one -c '' 2>/dev/null && command -v $$one && break; done); \
+	if [ -z "$$python" ]; then echo "SuperAnnotate's client needs Python 3.12 or 3.10, and none is here: left out"; else \
+		"$$python" -m venv $(@D) && \
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< superannotate && touch $@; fi
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

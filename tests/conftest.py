@@ -25,6 +25,6 @@ def _home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def label_studio_server() -> Iterator[LabelStudioServer]:
     """A running server; tests make projects of their own on it."""
     if find_label_studio() is None:
-        pytest.skip("Label Studio is not installed: make .venv-label-studio")
+        pytest.skip("Label Studio is not installed: make label-studio")
     with LabelStudioServer() as server:
         yield server

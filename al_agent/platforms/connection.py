@@ -33,7 +33,7 @@ class Connection:
     give_up_after_s: float = 120.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
-    n_parallel: int = 4
+    n_parallel: int = 8
     show_progress: bool | None = None
 
     def __post_init__(self) -> None:

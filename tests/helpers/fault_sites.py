@@ -40,6 +40,8 @@ class Site:
     def __init__(self, double: HttpDouble, n_items: int) -> None:
         self.double = double
         self.ids = [f"img_{number:05d}.jpg" for number in range(n_items)]
+        self.front: str | None = None  # where connectors are pointed, if not at the double
+        self.trusted: dict[str, Any] = {}  # of their connection
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Site:
@@ -53,7 +55,7 @@ class Site:
 
     def platform(self, connection: Connection, origin: str | None = None) -> AnyPlatform:
         """A connector of its own, closed at the end."""
-        made = self.make(origin or self.double.origin, connection)
+        made = self.make(origin or self.front or self.double.origin, connection)
         self._cleanup.callback(made.close)
         return made
 
@@ -83,12 +85,8 @@ class Site:
         """Whether a request sends priorities."""
         raise NotImplementedError
 
-    def ranks(self) -> dict[str, int | None]:
-        """The rank that the server gives each item that it has."""
-        raise NotImplementedError
-
-    def queue(self) -> list[str]:
-        """The open items in the server's order."""
+    def state(self) -> tuple[dict[str, int | None], list[str]]:
+        """The rank that the server gives each item that it has, and the open items in the server's order."""
         raise NotImplementedError
 
     def label(self, item_id: str) -> None:
@@ -119,7 +117,7 @@ class KiliSite(Site):
         self._ids = dict(zip(self.ids, self.double.add_assets(self.ids)))
 
     def make(self, origin: str, connection: Connection) -> AnyPlatform:
-        return PlatformKili("clproject000", api_key=KILI_KEY, base_url=origin, connection=connection)
+        return PlatformKili("clproject000", api_key=KILI_KEY, base_url=origin, calls_per_minute=None, connection=connection)
 
     def lists(self, request: Request) -> bool:
         return request.operation == "assets" and "idIn" not in request.body["variables"]["where"]
@@ -127,13 +125,10 @@ class KiliSite(Site):
     def pushes(self, request: Request) -> bool:
         return request.operation == "updatePropertiesInAssets"
 
-    def ranks(self) -> dict[str, int | None]:
-        project = self.double.project
-        return {project.names[row]: TOP - p if (p := project.priorities[row]) else None for row in project.rows}
-
-    def queue(self) -> list[str]:
-        names = {asset_id: name for name, asset_id in self._ids.items()}
-        return [names[asset_id] for asset_id in self.double.queue()]
+    def state(self) -> tuple[dict[str, int | None], list[str]]:
+        project, names = self.double.project, {asset_id: name for name, asset_id in self._ids.items()}
+        ranks = {project.names[row]: TOP - p if (p := project.priorities[row]) else None for row in project.rows}
+        return ranks, [names[asset_id] for asset_id in self.double.queue()]
 
     def label(self, item_id: str) -> None:
         self.double.label(item_id)
@@ -186,12 +181,10 @@ class SuperAnnotateSite(Site):
     def pushes(self, request: Request) -> bool:
         return request.operation == "updateEntropy"
 
-    def ranks(self) -> dict[str, int | None]:
+    def state(self) -> tuple[dict[str, int | None], list[str]]:
         items = self.double.folder("root").items.values()
-        return {item.name: int(TOP - item.entropy_value) if item.entropy_value else None for item in items}
-
-    def queue(self) -> list[str]:
-        return self.double.queue()
+        ranks = {item.name: int(TOP - item.entropy_value) if item.entropy_value else None for item in items}
+        return ranks, self.double.queue()
 
     def label(self, item_id: str) -> None:
         self.double.set_status("root", [item_id], "Completed")
@@ -227,7 +220,11 @@ class LabelStudioSite(Site):
     def fill(self) -> None:
         admin = self.server.admin
         self.project_id = admin.create_project("Behind faults", "choices")
-        tasks = admin.import_tasks(self.project_id, [f"https://images.example.com/{one}" for one in self.ids]) if self.ids else []
+        tasks = (
+            admin.import_tasks(self.project_id, [f"https://images.example.com/{one}" for one in self.ids])
+            if self.ids
+            else []
+        )
         self.task_of = dict(zip(self.ids, tasks))
 
     def make(self, origin: str, connection: Connection) -> AnyPlatform:
@@ -239,30 +236,22 @@ class LabelStudioSite(Site):
     def pushes(self, request: Request) -> bool:
         return request.operation == "POST import/predictions"
 
-    def ranks(self) -> dict[str, int | None]:
-        admin = self.server.admin
+    def state(self) -> tuple[dict[str, int | None], list[str]]:
+        """The served tasks lead as the server itself sorts them; the others come at random, and here by number."""
+        admin, names = self.server.admin, {task: name for name, task in self.task_of.items()}
         project = admin.project(self.project_id)
-        there = {task["id"] for task in admin.list_tasks(self.project_id)}
-        found: dict[str, int | None] = {name: None for name, task in self.task_of.items() if task in there}
-        if project["sampling"] != "Uncertainty sampling":
-            return found
-        names = {task: name for name, task in self.task_of.items()}
-        for row in admin.list_predictions(self.project_id):
-            if row["model_version"] == project["model_version"]:
-                found[names[row["task"]]] = round(TOP * row["score"])
-        return found
-
-    def queue(self) -> list[str]:
-        """The served ones lead, as the server itself sorts them; the others come at random, and here by number."""
-        version = self.server.admin.project(self.project_id)["model_version"]
+        version = project["model_version"] if project["sampling"] == "Uncertainty sampling" else "none"
+        rows = [row for row in admin.list_predictions(self.project_id) if row["model_version"] == version]
+        assert len(rows) == len({row["task"] for row in rows})
         serves = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "List"}
         filters = {"conjunction": "and", "items": [{**serves, "value": [version]}]}
-        names = {task: name for name, task in self.task_of.items()}
-        by_score = {"ordering": ["tasks:predictions_score"], "filters": filters}
-        served = self.server.admin.list_tasks(self.project_id, by_score)
+        query = {"ordering": ["tasks:predictions_score"], "filters": filters}
+        served = admin.list_tasks(self.project_id, query) if rows else []
+        tasks = admin.list_tasks(self.project_id)
+        ranks: dict[str, int | None] = {names[task["id"]]: None for task in tasks}
+        ranks |= {names[row["task"]]: round(TOP * row["score"]) for row in rows}
         head = [names[task["id"]] for task in served if not task["is_labeled"]]
-        tasks = self.server.admin.list_tasks(self.project_id)
-        return head + [name for task in tasks if not task["is_labeled"] and (name := names[task["id"]]) not in head]
+        return ranks, head + [name for task in tasks if not task["is_labeled"] and (name := names[task["id"]]) not in head]
 
     def label(self, item_id: str) -> None:
         self.server.admin.annotate(self.task_of[item_id])

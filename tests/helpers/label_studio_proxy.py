@@ -31,7 +31,9 @@ class LabelStudioProxy(HttpDouble):
     def operation_of(self, method: str, path: str, body: Any) -> str:
         """The verb, and the last parts of the path that are no numbers."""
         parts = [part for part in path.split("/") if part and not part.isdigit()]
-        return f"{method} {'/'.join(parts[-2:]) if parts[-2:-1] != ['api'] else parts[-1]}".replace("projects/import", "import")
+        return f"{method} {'/'.join(parts[-2:]) if parts[-2:-1] != ['api'] else parts[-1]}".replace(
+            "projects/import", "import"
+        )
 
     def answer(self, request: Request) -> Answer:
         """What the server says."""

@@ -33,8 +33,8 @@ class PlatformKili:
     `priorities="exact"` every asset gets its own (100 assets a request); by `"tiers"` the first, the next 2, the next 4 and
     so on share one, for servers that refuse the other way. `"auto"` is exact, and falls back.
 
-    Limits that Kili documents are kept: 500 requests a minute, counted over all connectors of the process. What the
-    server does with priorities this high is not verified.
+    Kili's limit of 500 requests a minute is kept, counted over all connectors of the process: 100,000 assets take two
+    minutes to list. What the server does with priorities this high is not verified.
 
     Args:
         project_id: As in the project's address.
@@ -44,6 +44,7 @@ class PlatformKili:
         client: An official `Kili` client, to take key and endpoint from, instead of the two above.
         priorities: How ranks become priorities.
         ids: `"name"` for external ids, `"remote"` for Kili's own, which are unique in every project.
+        calls_per_minute: Rate limit to keep; None for a server of your own that has none.
         connection: Timeouts, retries, certificates.
 
     Raises:
@@ -64,8 +65,11 @@ class PlatformKili:
         client: Any = None,
         priorities: Literal["auto", "exact", "tiers"] = "auto",
         ids: Literal["name", "remote"] = "name",
+        calls_per_minute: int | None = wire.CALLS_PER_MINUTE,
         connection: Connection | None = None,
     ) -> None:
+        if calls_per_minute is not None and not calls_per_minute >= 1:
+            raise ValueError(f"calls_per_minute is {calls_per_minute!r}; expected 1 or more, or None")
         given: object = project_id
         if not isinstance(given, str) or not given.strip():
             raise ValueError(f"project_id is {given!r}; expected the id in the project's address")
@@ -88,7 +92,7 @@ class PlatformKili:
             headers=lambda: {"Authorization": f"X-API-Key: {key}"},
             secrets=Secrets(key),
             connection=self._connection,
-            calls_per_minute=wire.CALLS_PER_MINUTE,
+            calls_per_minute=calls_per_minute,
             key_hint="check KILI_API_KEY, and whether the key has expired",
         )
         self._project_id = project_id.strip()
@@ -212,7 +216,8 @@ class PlatformKili:
             return Sent(done=list(batch))
 
         batches = cut(list(responses), wire.IDS_PER_CALL)
-        sent = send_batches(batches, send, str, n_parallel=self._connection.n_parallel, on_rows=on_rows)
+        attempt = partial(without_the_gone, send, partial(self._read_back, known))
+        sent = send_batches(batches, attempt, str, n_parallel=self._connection.n_parallel, on_rows=on_rows)
         sent.failed = {item_id: f"its guesses were not stored: {why}" for item_id, why in sent.failed.items()}
         return sent
 
@@ -233,7 +238,7 @@ class PlatformKili:
         try:
             confirmed = self._wire.set_each({known.remote_id[item_id]: numbers[item_id] for item_id in batch})
         except Rejected as error:
-            if self._may_fall_back and any(word in str(error) for word in _REFUSALS):
+            if self._sends_each and self._may_fall_back and any(word in str(error) for word in _REFUSALS):
                 raise _EachIsRefused from None
             raise
         return account(batch, [i for i in batch if known.remote_id[i] in confirmed])

@@ -215,5 +215,5 @@ def open_in(version: str) -> dict[str, Any]:
 
 def _object(answer: Any, what: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
-        raise Unavailable(f"Label Studio gave no {what}: {str(answer)[:100]!r}; is the address right?")
+        raise Unavailable(f"Label Studio gave no {what} but a JSON {type(answer).__name__}; is the address right?")
     return answer

@@ -49,7 +49,7 @@ def to_item(row: Mapping[str, Any], folder: str | None, states: Mapping[int, Ite
         name=name,
         state=states.get(int(row["annotation_status"]), ItemState.LOCKED),
         priority=to_rank(to_score(row)),
-        media=row.get("url") or None,
+        media=(row.get("metadata") or {}).get("path") or None,
     )
 
 

@@ -161,7 +161,7 @@ class Wire:
 
 def _object(answer: Any, what: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
-        raise Unavailable(f"SuperAnnotate gave no {what}: {str(answer)[:100]!r}; is the address right?")
+        raise Unavailable(f"SuperAnnotate gave no {what} but a JSON {type(answer).__name__}; is the address right?")
     return answer
 
 

@@ -1,0 +1,165 @@
+"""Two rounds of active learning on a running Label Studio, with real photos and two annotators.
+
+The photos are blood smears, and the question is whether platelets are in them. The script makes a project, uploads the
+photos, and then does what you would do with a project of your own: list, predict, query, push. The annotators are played
+by the answers that the data has; they take the tasks that Label Studio gives them, one after another.
+
+    label-studio start                        # in an environment of its own: pip install label-studio
+    export LABEL_STUDIO_API_KEY=...           # Account & Settings
+    export ANNOTATOR_KEYS=...,...             # keys of other users; yours annotates if there are none
+    python tutorials/label_studio_rounds.py --data bccd.zip --url http://localhost:8080
+
+`--data` is a zip or folder with `images/` and a COCO `annotations.json`. The photos of Shenggan/BCCD_Dataset (MIT licence)
+were used to write this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import requests
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from al_agent import (
+    ActiveLearningAgent,
+    ClassificationPredictions,
+    Embeddings,
+    PlatformLabelStudio,
+    SamplerConfig,
+    ScorerClassification,
+)
+
+CLASSES = ("no platelets", "platelets")
+CONFIG = """\
+<View>
+  <Image name="image" value="$image"/>
+  <Choices name="what" toName="image" choice="single">
+    <Choice value="no platelets"/>
+    <Choice value="platelets"/>
+  </Choices>
+</View>"""
+
+
+class Photos:
+    """Photos with the answer to our question, which only the annotators may see."""
+
+    def __init__(self, path: Path, category: str = "Platelets") -> None:
+        read = (lambda name: (path / name).read_bytes()) if path.is_dir() else zipfile.ZipFile(path).read
+        coco = json.loads(read("annotations.json"))
+        (wanted,) = (one["id"] for one in coco["categories"] if one["name"] == category)
+        has_it = {box["image_id"] for box in coco["annotations"] if box["category_id"] == wanted}
+        self.names = [image["file_name"].rpartition("/")[2] for image in coco["images"]]
+        self.bytes = {name: read(f"images/{name}") for name in self.names}
+        self.answer = {name: int(image["id"] in has_it) for name, image in zip(self.names, coco["images"])}
+        self.vector = {name: describe(content) for name, content in self.bytes.items()}
+
+    def vectors(self, names: list[str] | tuple[str, ...]) -> npt.NDArray[np.float64]:
+        """`(n, d)` descriptions of photos."""
+        return np.stack([self.vector[name] for name in names])
+
+
+def describe(content: bytes) -> npt.NDArray[np.float64]:
+    """A photo as numbers: how its colours are spread, over the whole and in a grid. Your network does this better."""
+    image = np.asarray(Image.open(io.BytesIO(content)).convert("HSV").resize((96, 72)), dtype=float) / 255.0
+    hues = np.histogram(image[..., 0], bins=24, range=(0, 1), weights=image[..., 1])[0]
+    purple = (np.abs(image[..., 0] - 0.75) < 0.1) * image[..., 1]
+    cells = purple.reshape(6, 12, 8, 12).mean(axis=(1, 3)).ravel()
+    return np.concatenate([hues / hues.sum(), np.sort(cells)])
+
+
+class Server:
+    """The few calls that set up the project and play the annotators; your project and your people do this."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def call(self, key: str, method: str, path: str, **options: Any) -> Any:
+        """A request as the user of a key; the JSON of the answer."""
+        headers = {"Authorization": f"Token {key}"}
+        answer = requests.request(method, f"{self.url}{path}", headers=headers, timeout=300, **options)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def make_project(self, key: str, photos: Photos, names: list[str]) -> int:
+        """A new project with these photos, uploaded a hundred at a time."""
+        project: int = self.call(key, "POST", "/api/projects/", json={"title": "Platelets", "label_config": CONFIG})["id"]
+        for start in range(0, len(names), 100):
+            files = [(name, (name, photos.bytes[name], "image/jpeg")) for name in names[start : start + 100]]
+            self.call(key, "POST", f"/api/projects/{project}/import", files=files)
+        return project
+
+    def annotate(self, keys: list[str], project: int, photos: Photos, n_photos: int) -> list[str]:
+        """Annotators in turn ask for the next task and answer it; gives the photos in the order they were served."""
+        served = []
+        for place in range(n_photos):
+            key = keys[place % len(keys)]
+            task = self.call(key, "GET", f"/api/projects/{project}/next")
+            name = task["data"]["image"].rpartition("/")[2].partition("-")[2]
+            choice = {"choices": [CLASSES[photos.answer[name]]]}
+            result = {"from_name": "what", "to_name": "image", "type": "choices", "value": choice}
+            self.call(key, "POST", f"/api/tasks/{task['id']}/annotations/", json={"result": [result], "lead_time": 2.0})
+            served.append(name)
+        return served
+
+
+def main() -> None:
+    """Set the project up, and go through the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--url", default="http://localhost:8080")
+    parser.add_argument("--n-photos", type=int, default=200)
+    parser.add_argument("--n-rounds", type=int, default=2)
+    parser.add_argument("--n-per-round", type=int, default=20)
+    given = parser.parse_args()
+    key = os.environ["LABEL_STUDIO_API_KEY"]
+    annotators = [one for one in os.environ.get("ANNOTATOR_KEYS", "").split(",") if one] or [key]
+
+    photos = Photos(given.data)
+    pool, test = photos.names[: given.n_photos], photos.names[given.n_photos :]
+    server = Server(given.url)
+    project = server.make_project(key, photos, pool)
+    print(f"project {project}: {len(pool)} photos uploaded, {len(test)} kept apart to test on, {len(annotators)} annotators")
+
+    # From here on it is what you would write for a project of your own.
+    platform = PlatformLabelStudio(given.url, project, tab="Next batch")
+    agent = ActiveLearningAgent(platform, embeddings=Embeddings(pool, photos.vectors(pool)))
+    batch = agent.query(SamplerConfig(given.n_per_round, method="CORESET"))  # no model yet: spread over the pool
+    for number in range(given.n_rounds + 1):
+        served = server.annotate(annotators, project, photos, len(batch))
+        in_order = sum(one == other for one, other in zip(served, batch.item_ids))
+        print(f"{agent.last_round.name}: {in_order} of {len(batch)} photos were served in the order that was pushed")
+        print(f"    since then {agent.refresh()}")
+
+        labeled = list(agent.labeled_set)
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+        model.fit(photos.vectors(labeled), [photos.answer[name] for name in labeled])
+        if test:
+            accuracy = model.score(photos.vectors(test), [photos.answer[name] for name in test])
+            print(f"    a model trained on {len(labeled)} labels: accuracy {accuracy:.1%} on {len(test)} other photos")
+        if number == given.n_rounds:
+            break
+        open_ids = agent.unlabeled_set
+        predictions = ClassificationPredictions(open_ids, model.predict_proba(photos.vectors(open_ids)), class_names=CLASSES)
+        batch = agent.query(
+            SamplerConfig(given.n_per_round, method="CORAL"),
+            ScorerClassification(predictions),
+            preannotate=predictions,
+            verify=True,
+        )
+        print(f"    picked {batch.item_ids[0]} first: {batch.reasons[0]}")
+    print("settings put back:", platform.restore())
+
+
+if __name__ == "__main__":
+    main()
