@@ -59,7 +59,7 @@ class Site:
         self._cleanup.callback(made.close)
         return made
 
-    def keys(self) -> set[str]:
+    def secrets(self) -> set[str]:
         """Everything that came to the server to prove who asks."""
         found = {self.key}
         for request in self.double.requests:

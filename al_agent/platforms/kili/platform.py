@@ -260,7 +260,7 @@ class PlatformKili:
                 del sent.failed[item_id]
                 sent.declined[item_id] = "Kili declined it: its step is not waiting for work"
             elif remote_id in reasons:
-                sent.failed[item_id] = f"Kili failed on it: {reasons[remote_id]}"
+                sent.failed[item_id] = self._http.secrets.mask(f"Kili failed on it: {reasons[remote_id]}")
         return sent
 
     def _read_back(self, known: Known, item_ids: Sequence[str]) -> dict[str, int]:

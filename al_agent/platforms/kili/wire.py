@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import AuthenticationFailed, NotFound, PlatformError, Rejected, Unavailable
 from ..http import Http
+from ..shapes import checked_object, checked_rows
 
 ENDPOINT = "https://cloud.kili-technology.com/api/label/v2/graphql"
 ENDPOINT_PATH = "/api/label/v2/graphql"
@@ -74,7 +75,7 @@ class Wire:
         """Number of assets."""
         found = self._ask(_COUNT, {"where": self._everything})
         if not isinstance(found, int):
-            raise Unavailable(f"Kili counts the assets as {found!r}")
+            raise Unavailable(f"Kili gave no count of assets but a JSON {type(found).__name__}")
         return found
 
     def page(self, n_rows: int, start: int, *, has_steps: bool) -> list[dict[str, Any]]:
@@ -89,14 +90,13 @@ class Wire:
         """Give at most `IDS_PER_CALL` assets a priority each; returns the ids that the server confirmed."""
         where = [{"id": asset_id} for asset_id in numbers]
         data = [{"priority": number} for number in numbers.values()]
-        return {row["id"] for row in self._ask(_SET_EACH, {"whereArray": where, "dataArray": data})}
+        rows = self._ask(_SET_EACH, {"whereArray": where, "dataArray": data})
+        return {str(row["id"]) for row in checked_rows(rows, ("id",), "changed assets", "Kili")}
 
     def set_many(self, asset_ids: Sequence[str], number: int) -> dict[str, list[dict[str, Any]]]:
         """Give at most `IDS_PER_CALL` assets one priority; returns those `succeeded`, `declined` and `failed`."""
-        answer: dict[str, list[dict[str, Any]]] = self._ask(
-            _SET_MANY, {"where": {"idIn": list(asset_ids)}, "priority": number}
-        )
-        return answer
+        answer = self._ask(_SET_MANY, {"where": {"idIn": list(asset_ids)}, "priority": number})
+        return checked_object(answer, "account of changed assets", "Kili")
 
     def append_predictions(self, responses: Mapping[str, dict[str, Any]], model_name: str) -> None:
         """Put predictions on at most `IDS_PER_CALL` assets, in place of earlier ones of this model name."""
@@ -114,15 +114,14 @@ class Wire:
 
     def _read_project(self, document: str) -> dict[str, Any]:
         found = self._ask(document, {"where": {"id": self._project_id}, "first": 1, "skip": 0})
-        if not found:
+        if found == []:
             raise NotFound(f"Kili has no project {self._project_id!r} that this key may see")
-        project: dict[str, Any] = found[0]
-        return project
+        return checked_rows(found, (), "projects", "Kili")[0]
 
     def _assets(self, where: dict[str, Any], first: int, skip: int, *, has_steps: bool) -> list[dict[str, Any]]:
         document = _ASSETS % (_FIELDS_V2 if has_steps else _FIELDS_V1)
-        rows: list[dict[str, Any]] = self._ask(document, {"where": where, "first": first, "skip": skip})
-        return rows
+        rows = self._ask(document, {"where": where, "first": first, "skip": skip})
+        return checked_rows(rows, ("id", "externalId"), "assets", "Kili")
 
     def _ask(self, document: str, variables: dict[str, Any], *, read_timeout_s: float | None = None) -> Any:
         """The `data` of an operation. All of ours may be repeated: they read, or set what is asked for."""
@@ -132,7 +131,7 @@ class Wire:
             raise Unavailable("Kili's answer has neither data nor errors; is the address that of its GraphQL endpoint?")
         if answer.get("errors"):
             raise self._error(answer["errors"])
-        return answer["data"]["data"]
+        return answer["data"].get("data")
 
     def _error(self, errors: Any) -> PlatformError:
         first = errors[0] if isinstance(errors, list) else errors

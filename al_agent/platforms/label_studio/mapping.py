@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ...errors import PlatformError
@@ -17,7 +18,8 @@ from ..known import MAX_RANK
 
 UNCERTAINTY = "Uncertainty sampling"
 SEQUENTIAL = "Sequential sampling"
-_VERSION = re.compile(r"al-agent-(\d{6})")
+_FORMAT = "al-agent-%Y-%m-%d-%H%M%S-%f"
+_VERSION = re.compile(r"al-agent-\d{4}-\d\d-\d\d-\d{6}-\d{6}")
 _UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)")
 
 
@@ -101,15 +103,20 @@ def media_field(project: Mapping[str, Any]) -> str | None:
     return str(inputs[0]["value"]) if inputs else None
 
 
-def version_number(version: str | None) -> int | None:
-    """The number in a model version of ours; None for anybody else's."""
-    found = _VERSION.fullmatch(version or "")
-    return int(found[1]) if found else None
+def is_ours(version: str | None) -> bool:
+    """Whether a model version is one of ours."""
+    return _VERSION.fullmatch(version or "") is not None
 
 
-def next_version(versions: Iterable[str]) -> str:
-    """A model version of ours that is newer than all others of ours; all are of one length."""
-    return f"al-agent-{1 + max((version_number(version) or 0 for version in versions), default=0):06d}"
+def next_version(ours: Iterable[str], moment: datetime) -> str:
+    """A model version that sorts behind all of ours, and that no other process makes.
+
+    All are of one length, because the server finds a version by a part of its name too.
+    """
+    latest = max(ours, default="")
+    if latest and latest >= f"{moment:{_FORMAT}}":  # another machine's clock is ahead
+        moment = datetime.strptime(latest, _FORMAT) + timedelta(microseconds=1)  # only its digits matter
+    return f"{moment:{_FORMAT}}"
 
 
 def to_result(project: Mapping[str, Any], item_id: str, guesses: Sequence[Guess]) -> list[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...errors import AuthenticationFailed, PlatformError, RateLimited, Rejected
+from ...errors import PlatformError, Rejected, Unavailable
 from ..base import Guess, Item, PushReport
 from ..batches import Sent, cut
 from ..connection import Connection
@@ -16,9 +17,10 @@ from ..progress import bar
 from ..secrecy import checked_key
 from . import mapping, settings, wire
 from .tasks import Tasks
-from .versions import VersionPlan, plan
+from .versions import SAME, VersionPlan, plan
 
 _TRIES = 3
+_MOST_SURPLUS = 100  # predictions that stand twice do no harm to the order, and are removed one by one
 
 
 class PlatformLabelStudio:
@@ -113,7 +115,7 @@ class PlatformLabelStudio:
         with bar(self._connection, "listing", total) as move:
             tasks = self._tasks.read(total, move)
         version = project.get("model_version")
-        ranks = self._ranks_in(str(version)) if mapping.version_number(version) is not None else {}
+        ranks = self._ranks_in(str(version)) if mapping.is_ours(version) else {}
         for task_id, task in tasks.items():
             item = mapping.to_item(task_id, task, ranks.get(task_id), self._wire.http.origin)
             known.add(item)
@@ -153,37 +155,41 @@ class PlatformLabelStudio:
             for item_id, guesses in (preannotations or {}).items()
             if item_id in task_of
         }
-        todo = plan(
-            {task_of[item_id]: mapping.to_score(ranks[item_id]) for item_id in rankable},
-            results,
-            self._wire.predictions() if any(self._wire.versions().values()) else (),
-            {int(remote_id) for item_id, remote_id in known.remote_id.items() if known.why_not(item_id) is None},
-            self._own_settings(project)["model_version"],
-        )
+        scores = {task_of[item_id]: mapping.to_score(ranks[item_id]) for item_id in rankable}
+        open_tasks = {int(remote_id) for item_id, remote_id in known.remote_id.items() if known.why_not(item_id) is None}
+        own_version = self._own_settings(project)["model_version"]
+        todo = first = plan(scores, results, self._predictions(), open_tasks, own_version)
         back = [i for i in resets if i not in ranks and int(known.remote_id.get(i, -1)) in todo.boosted]
         if not rankable:
             if back:
                 self.restore()
             return PushReport(declined=declined, taken_back=tuple(back))
 
+        sent = Sent()
         with bar(self._connection, "pushing", total=len(todo.missing)) as move:
-            sent = self._import(todo, move)
-        item_of = {task_id: item_id for item_id, task_id in task_of.items()}
+            for n_tries in range(_TRIES):
+                sent = self._import(todo, move)
+                if not isinstance(sent.error, Unavailable):
+                    break
+                if n_tries + 1 < _TRIES:  # it may have been done all the same: look before sending again
+                    time.sleep(min(self._connection.longest_wait_s, self._connection.first_wait_s * 2**n_tries))
+                    with contextlib.suppress(PlatformError):
+                        todo = plan(scores, results, self._predictions(), open_tasks, own_version)
         stored = {*todo.stored, *map(int, sent.done)}
-        failed = {item_of[int(task)]: why for task, why in sent.failed.items()}
-        if stored:
-            self._serve(project, todo)
-        elif sent.error is not None:
+        if not stored and sent.error is not None:
             raise sent.error
-        if verify:
-            failed |= {item_of[task]: why for task, why in self._differences(todo, stored, task_of, ranks).items()}
+        failed = {int(task): why for task, why in sent.failed.items()}
+        is_served = not stored or self._serve(project, todo, failed, stored)
+        if verify and stored and is_served:
+            failed |= self._differences(todo, {task: scores[task] for task in stored})
+        item_of = {task_id: item_id for item_id, task_id in task_of.items()}
         return PushReport(
-            updated=tuple(item_of[int(task)] for task in sent.done if item_of[int(task)] not in failed),
-            unchanged=tuple(i for i in rankable if task_of[i] in todo.stored and i not in failed),
+            updated=tuple(i for i in rankable if task_of[i] in stored - first.stored - failed.keys()),
+            unchanged=tuple(i for i in rankable if task_of[i] in stored & first.stored - failed.keys()),
             declined={**declined, **{item_of[int(task)]: why for task, why in sent.declined.items()}},
-            failed=failed,
+            failed={item_of[task]: why for task, why in failed.items()},
             not_sent=tuple(item_of[int(task)] for task in sent.not_sent),
-            taken_back=tuple(back) if stored else (),
+            taken_back=tuple(back) if stored and is_served else (),
         )
 
     def restore(self) -> dict[str, str]:
@@ -204,7 +210,7 @@ class PlatformLabelStudio:
             own["model_version"] = ""
             self._wire.change_project(own)
         for version in self._wire.versions():
-            if mapping.version_number(version) is not None:
+            if mapping.is_ours(version):
                 self._wire.delete_version(version)
         settings.forget(self.key)
         return own
@@ -213,7 +219,7 @@ class PlatformLabelStudio:
         """The next items of the batch that was pushed last; after them, Label Studio gives the other tasks at random."""
         project = self._wire.project()
         version = project.get("model_version")
-        if mapping.version_number(version) is None or n_items < 1:
+        if not mapping.is_ours(version) or n_items < 1:
             return []
         self._media_field = mapping.media_field(project)
         rows = self._wire.queue(str(version), n_items)
@@ -223,7 +229,7 @@ class PlatformLabelStudio:
         """Settings of the project that keep annotators from getting the batch in its order."""
         project = self._wire.project()
         found = []
-        if mapping.version_number(project.get("model_version")) is None:
+        if not mapping.is_ours(project.get("model_version")):
             found.append("the project shows no model version of al-agent: no batch is served; push one")
         elif project.get("sampling") != mapping.UNCERTAINTY:
             found.append(
@@ -263,7 +269,7 @@ class PlatformLabelStudio:
     def _own_settings(self, project: Mapping[str, Any]) -> dict[str, str]:
         """The user's settings: those that the project has, or that were kept when ours took their place."""
         version = project.get("model_version") or ""
-        if mapping.version_number(version) is None:
+        if not mapping.is_ours(version):
             return {"sampling": str(project.get("sampling") or mapping.SEQUENTIAL), "model_version": str(version)}
         return settings.saved(self.key) or {"sampling": mapping.SEQUENTIAL, "model_version": ""}
 
@@ -280,40 +286,26 @@ class PlatformLabelStudio:
         return total
 
     def _import_chunk(self, version: str, rows: list[dict[str, Any]]) -> Sent:
-        """Import one chunk; what is not certain is looked up before it is sent again."""
         sent = Sent()
-        error: PlatformError | None = None
-        for n_tries in range(_TRIES):
-            if n_tries:
-                time.sleep(min(self._connection.longest_wait_s, self._connection.first_wait_s * 2**n_tries))
+        try:
             try:
-                n_created, error = self._wire.import_predictions(rows), None
-            except (AuthenticationFailed, RateLimited) as failure:
-                error = failure
-                break
-            except PlatformError as failure:
-                n_created, error = -1, failure
-            if isinstance(error, Rejected):
+                n_created = self._wire.import_predictions(rows)
+            except Rejected:
                 n_before = len(rows)
                 rows = self._without_the_gone(rows, sent)
-                if not rows or len(rows) == n_before:
-                    break
-            elif n_created == len(rows):
-                sent.done += [str(row["task"]) for row in rows]
-                return sent
-            else:
-                try:
-                    there = self._tasks_in(version)
-                except PlatformError as failure:
-                    error = error or failure
-                    break
-                sent.done += [str(row["task"]) for row in rows if row["task"] in there]
-                rows = [row for row in rows if row["task"] not in there]
-                if not rows or error is None:
-                    break
-        why = str(error or "Label Studio dropped it without a word: its regions may not fit the labeling configuration")
-        sent.failed.update({str(row["task"]): why for row in rows})
-        sent.error = error if rows else None
+                if len(rows) == n_before:
+                    raise
+                n_created = self._wire.import_predictions(rows) if rows else 0
+            if n_created != len(rows):
+                there = self._scores_in(version)
+                why = "Label Studio dropped it without a word: its regions may not fit the labeling configuration"
+                sent.failed = {str(row["task"]): why for row in rows if row["task"] not in there}
+                rows = [row for row in rows if row["task"] in there]
+        except PlatformError as error:
+            sent.failed.update({str(row["task"]): str(error) for row in rows})
+            sent.error = error
+            return sent
+        sent.done = [str(row["task"]) for row in rows]
         return sent
 
     def _without_the_gone(self, rows: list[dict[str, Any]], sent: Sent) -> list[dict[str, Any]]:
@@ -322,40 +314,46 @@ class PlatformLabelStudio:
         sent.declined.update({str(row["task"]): "not in the project any more" for row in rows if row["task"] not in there})
         return [row for row in rows if row["task"] in there]
 
-    def _tasks_in(self, version: str) -> dict[int, float]:
+    def _predictions(self) -> list[dict[str, Any]]:
+        return self._wire.predictions() if any(self._wire.versions().values()) else []
+
+    def _scores_in(self, version: str) -> dict[int, float]:
         """Task to score in a version, as the server has them now."""
         rows = self._wire.predictions()
         return {int(row["task"]): float(row["score"] or 0) for row in rows if row.get("model_version") == version}
 
-    def _serve(self, project: Mapping[str, Any], todo: VersionPlan) -> None:
-        """Let the project give out the version, and clean up after earlier ones."""
+    def _serve(self, project: Mapping[str, Any], todo: VersionPlan, failed: dict[int, str], stored: Collection[int]) -> bool:
+        """Let the project give out the version, and clean up after earlier ones; whether it is given out."""
         wanted = {"sampling": mapping.UNCERTAINTY, "model_version": todo.version}
-        if self._change_settings and any(project.get(name) != value for name, value in wanted.items()):
-            if mapping.version_number(project.get("model_version")) is None:
-                settings.save(self.key, self._own_settings(project))
-            self._wire.change_project(wanted)
-        for prediction_id in todo.surplus[:100]:  # they do no harm to the order, and go one by one
-            self._wire.delete_prediction(prediction_id)
-        for version in todo.stale:
-            if self._change_settings or project.get("model_version") != version:
-                self._wire.delete_version(version)
-        if self._tab is not None:
-            self._wire.show_tab(self._tab, todo.version)
+        try:
+            if self._change_settings and any(project.get(name) != value for name, value in wanted.items()):
+                if not mapping.is_ours(project.get("model_version")):
+                    settings.save(self.key, self._own_settings(project))
+                self._wire.change_project(wanted)
+        except PlatformError as error:
+            failed.update(dict.fromkeys(stored, f"its score is stored, and not served yet: {error}"))
+            return False
+        with contextlib.suppress(PlatformError):  # the order is right already; the next push cleans up too
+            for version in todo.stale:
+                if self._change_settings or project.get("model_version") != version:
+                    self._wire.delete_version(version)
+            for prediction_id in todo.surplus[:_MOST_SURPLUS]:
+                self._wire.delete_prediction(prediction_id)
+            if self._tab is not None:
+                self._wire.show_tab(self._tab, todo.version)
+        return True
 
-    def _differences(
-        self, todo: VersionPlan, stored: Collection[int], task_of: Mapping[str, int], ranks: Mapping[str, int]
-    ) -> dict[int, str]:
+    def _differences(self, todo: VersionPlan, wanted: Mapping[int, float]) -> dict[int, str]:
         """Why the server does not serve what was sent, task by task."""
-        project, scores = self._wire.project(), self._tasks_in(todo.version)
+        project, scores = self._wire.project(), self._scores_in(todo.version)
         if self._change_settings and project.get("model_version") != todo.version:
-            return dict.fromkeys(stored, f"the project shows the model version {project.get('model_version')!r} now")
+            return dict.fromkeys(wanted, f"the project shows the model version {project.get('model_version')!r} now")
         if self._change_settings and project.get("sampling") != mapping.UNCERTAINTY:
-            return dict.fromkeys(stored, f"the project's sampling is {project.get('sampling')!r} now")
-        wanted = {task: mapping.to_score(ranks[item_id]) for item_id, task in task_of.items() if task in stored}
+            return dict.fromkeys(wanted, f"the project's sampling is {project.get('sampling')!r} now")
         return {
             task: f"the server has the score {scores.get(task)} where {score} was sent"
             for task, score in wanted.items()
-            if abs(scores.get(task, -1.0) - score) > 1e-9
+            if abs(scores.get(task, -1.0) - score) > SAME
         }
 
     def __repr__(self) -> str:

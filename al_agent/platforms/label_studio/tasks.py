@@ -37,24 +37,28 @@ class Tasks:
             Unavailable: The server does not give as many as it counts.
         """
         if self._newest is not None and self._found:
-            self._take(self._found, self._newest, on_rows)
+            self._newest = self._take(self._found, self._newest, on_rows)
             if len(self._found) == n_tasks:
                 return self._found
         found: dict[int, mapping.Task] = {}
         self._newest = None
-        self._take(found, None, on_rows)
-        self._found = found
+        newest = self._take(found, None, on_rows)
         if len(found) < n_tasks:
             n_tasks = int(self._wire.project().get("task_number") or 0)  # some may have been removed meanwhile
         if len(found) < n_tasks:
             raise Unavailable(f"Label Studio counts {n_tasks:,} tasks and gave {len(found):,}; try again")
+        self._found, self._newest = found, newest
         return found
 
-    def _take(self, found: dict[int, mapping.Task], since: datetime | None, on_rows: Callable[[int], object]) -> None:
+    def _take(
+        self, found: dict[int, mapping.Task], since: datetime | None, on_rows: Callable[[int], object]
+    ) -> datetime | None:
+        """Add tasks that were changed since; returns when the last change was, once all of them have come."""
         filters = [] if since is None else [wire.changed_since(f"{since - _OVERLAP:%Y-%m-%dT%H:%M:%S.%fZ}")]
+        newest = since
         for row in self._wire.tasks(filters):
             found[int(row["id"])] = self._to_task(row)
             changed_at = datetime.fromisoformat(str(row["updated_at"]).replace("Z", "+00:00"))
-            if self._newest is None or changed_at > self._newest:
-                self._newest = changed_at
+            newest = changed_at if newest is None else max(newest, changed_at)
             on_rows(1)
+        return newest

@@ -1,18 +1,21 @@
 """Which model version of ours a batch goes to, and which predictions are missing in it.
 
 A batch is the predictions of one model version, and a project shows the predictions of one version. A new batch is a new
-version; the rest of a batch that was begun goes to the version that has its beginning.
+version; the rest of a batch that was begun goes to the version that has its beginning. What was sent and is not there may
+still come: a batch of which nothing is there gets a version that nobody has used, so no task gets two predictions in one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from . import mapping
 
-_SAME = 1e-9  # far below the distance of two scores
+SAME = 1e-9
+"""Scores nearer than this are one; far below the distance of two ranks."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def plan(
     shown: dict[int, Sequence[Mapping[str, Any]]] = {}
     for row in predictions:
         version, task = row.get("model_version"), int(row["task"])
-        if mapping.version_number(version) is not None:
+        if mapping.is_ours(version):
             ours.setdefault(str(version), {}).setdefault(task, []).append(row)
         elif version == shown_version and row.get("result"):
             shown[task] = row["result"]
@@ -66,14 +69,14 @@ def plan(
         shown.update({task: rows[0]["result"] for task, rows in ours[version].items() if rows[0].get("result")})
 
     def is_wanted(task: int, row: Mapping[str, Any]) -> bool:
-        if task not in scores or abs(float(row.get("score") or 0) - scores[task]) > _SAME:
+        if task not in scores or abs(float(row.get("score") or 0) - scores[task]) > SAME:
             return False
         return task not in results or list(row.get("result") or ()) == list(results[task])
 
     fits = latest is not None and all(is_wanted(task, rows[0]) for task, rows in there.items() if task in open_tasks)
     if not fits:
         there = {}
-    version = latest if fits and latest is not None else mapping.next_version(ours)
+    version = latest if fits and latest is not None else mapping.next_version(ours, datetime.now(timezone.utc))
     missing = [
         {"task": task, "score": score, "model_version": version, "result": list(results.get(task, shown.get(task, ())))}
         for task, score in scores.items()

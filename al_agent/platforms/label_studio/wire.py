@@ -13,6 +13,7 @@ from ...errors import NotFound, Unavailable
 from ..connection import Connection
 from ..http import Http
 from ..secrecy import Secrets
+from ..shapes import checked_object, checked_rows
 
 PAGE_SIZE = 2000
 ROWS_PER_IMPORT = 20_000  # every import recounts the whole project, so one big call is far cheaper than many
@@ -142,16 +143,12 @@ class Wire:
             "query": json.dumps(query),
         }
         rows = _object(self.http.get("/api/tasks", params), "page of tasks").get("tasks")
-        if not isinstance(rows, list):
-            raise Unavailable("Label Studio gave a page without tasks; is the address right?")
-        return rows
+        return checked_rows(rows, ("id", "updated_at"), "tasks", "Label Studio")
 
     def predictions(self) -> list[dict[str, Any]]:
         """Every prediction of the project, of all versions. The server does not page them."""
         rows = self.http.get("/api/predictions/", {"project": self._project_id}, read_timeout_s=_SLOW_S)
-        if not isinstance(rows, list):
-            raise Unavailable("Label Studio gave no list of predictions; is the address right?")
-        return rows
+        return checked_rows(rows, ("id", "task"), "predictions", "Label Studio")
 
     def versions(self) -> dict[str, int]:
         """Number of predictions of each model version."""
@@ -214,6 +211,4 @@ def open_in(version: str) -> dict[str, Any]:
 
 
 def _object(answer: Any, what: str) -> dict[str, Any]:
-    if not isinstance(answer, dict):
-        raise Unavailable(f"Label Studio gave no {what} but a JSON {type(answer).__name__}; is the address right?")
-    return answer
+    return checked_object(answer, what, "Label Studio")

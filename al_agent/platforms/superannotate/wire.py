@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import AuthenticationFailed, NotFound, Unavailable
+from ...errors import AuthenticationFailed, NotFound
 from ..connection import Connection
 from ..http import Http
 from ..secrecy import Secrets
+from ..shapes import checked_object, checked_rows
 
 MAIN_URL = "https://api.superannotate.com"
 ITEM_URL = "https://item.superannotate.com"
@@ -93,7 +94,7 @@ class Wire:
         """What each status number means in the project's workflow."""
         path = f"/api/v1/workflows/{workflow_id}/workflowstatuses"
         answer = self._send(self._work, "GET", path, {"join": "status"}, context={"project_id": project_id})
-        rows = _object(answer, "list of statuses").get("data") or []
+        rows = _rows(_object(answer, "list of statuses"), ("value", "status"), "statuses")
         return {int(row["value"]): str(row["status"]["name"]) for row in rows}
 
     def search(
@@ -109,7 +110,9 @@ class Wire:
             body={"query": {"limit": limit, "offset": offset, "search": wanted, "join": join}},
             context={"project_id": project_id, "folder_id": folder_id},
         )
-        return _object(answer, "page of items")
+        page = _object(answer, "page of items")
+        _rows(page, ("id", "name", "annotation_status"), "items")
+        return page
 
     def set_scores(self, project_id: int, folder_id: int, scores: Mapping[str, int]) -> set[str]:
         """Give at most `SCORES_PER_CALL` items a priority score; returns the names that were stored."""
@@ -120,7 +123,7 @@ class Wire:
             {"project_id": project_id, "folder_id": folder_id},
             body={"image_entropies": [{"name": name, "entropy_value": score} for name, score in scores.items()]},
         )
-        return {str(row["name"]) for row in _object(answer, "list of stored scores").get("data") or []}
+        return {str(row["name"]) for row in _rows(_object(answer, "list of stored scores"), ("name",), "stored scores")}
 
     @property
     def team_id(self) -> int:
@@ -160,9 +163,11 @@ class Wire:
 
 
 def _object(answer: Any, what: str) -> dict[str, Any]:
-    if not isinstance(answer, dict):
-        raise Unavailable(f"SuperAnnotate gave no {what} but a JSON {type(answer).__name__}; is the address right?")
-    return answer
+    return checked_object(answer, what, "SuperAnnotate")
+
+
+def _rows(answer: dict[str, Any], fields: tuple[str, ...], what: str) -> list[dict[str, Any]]:
+    return checked_rows(answer.get("data") or [], fields, what, "SuperAnnotate")
 
 
 def counter(answer: Mapping[str, Any]) -> int:
