@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ..errors import PlatformError
@@ -58,6 +59,30 @@ class Known:
     def boosted(self, item_ids: Iterable[str], but: Collection[str]) -> list[str]:
         """Those that have a number and no new one, and can still be labeled."""
         return [i for i in item_ids if i not in but and self.number(i) and self.why_not(i) is None]
+
+
+class RemoteProject(ABC):
+    """What connectors to a server share: no folder of their own, and one listing for one push."""
+
+    _known: Known | None = None
+
+    @property
+    def home(self) -> None:
+        """None: the project is not on this machine."""
+        return None
+
+    @abstractmethod
+    def list_items(self) -> Iterable[Item]:
+        """Every item once; leaves what it found in `_known` when it is complete."""
+
+    def _take_known(self) -> Known:
+        """What the last listing found. A second push lists again, for much may have happened since."""
+        if self._known is None:
+            for _ in self.list_items():
+                pass
+        known, self._known = self._known, None
+        assert known is not None
+        return known
 
 
 def checked_ranks(ranks: Mapping[str, int]) -> None:

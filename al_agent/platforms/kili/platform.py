@@ -13,7 +13,7 @@ from ..batches import Sent, account, cut, send_batches, without_the_gone
 from ..connection import Connection
 from ..failures import origin_of
 from ..http import Http
-from ..known import Known, checked_ranks, push_numbers
+from ..known import Known, RemoteProject, checked_ranks, push_numbers
 from ..paging import read_pages
 from ..parallel import in_parallel
 from ..progress import bar
@@ -23,7 +23,7 @@ from . import mapping, wire
 _MODEL_NAME = "al-agent"
 
 
-class PlatformKili:
+class PlatformKili(RemoteProject):
     """A project on Kili, cloud or on premise.
 
     An item is an asset; its id is the external id. The first step of the workflow decides: what waits there is unlabeled,
@@ -102,17 +102,11 @@ class PlatformKili:
         self._sends_each = not self._has_tiers  # by the mutation that takes a number for each asset
         self._may_fall_back = priorities == "auto"
         self._first_step: str | None = None
-        self._known: Known | None = None
 
     @property
     def key(self) -> str:
         """Server and project."""
         return f"kili:{origin_of(self._http.base_url).partition('://')[2]}/{self._project_id}"
-
-    @property
-    def home(self) -> None:
-        """None: the project is not on this machine."""
-        return None
 
     def list_items(self) -> Iterator[Item]:
         """Every asset once, in order of creation. One request for every 99 assets, several at once.
@@ -161,7 +155,7 @@ class PlatformKili:
             PlatformError: Nothing could be done.
         """
         checked_ranks(ranks)
-        known, self._known = self._known or self._relist(), None
+        known = self._take_known()
         responses = self._responses(known, preannotations or {}, ranks)
         with bar(self._connection, "pushing", total=len(responses) + len(ranks) + len(resets)) as move:
             before = self._send_predictions(known, responses, move)
@@ -185,12 +179,6 @@ class PlatformKili:
 
     def _page(self, n_rows: int, start: int) -> list[dict[str, Any]]:
         return self._wire.page(n_rows, start, has_steps=self._first_step is not None)
-
-    def _relist(self) -> Known:
-        for _ in self.list_items():
-            pass
-        assert self._known is not None
-        return self._known
 
     def _read_workflow(self) -> None:
         project = self._wire.project()

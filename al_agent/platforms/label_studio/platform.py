@@ -12,7 +12,7 @@ from ...errors import PlatformError, Rejected, Unavailable
 from ..base import Guess, Item, PushReport
 from ..batches import Sent, cut
 from ..connection import Connection
-from ..known import Known, checked_ranks
+from ..known import Known, RemoteProject, checked_ranks
 from ..progress import bar
 from ..secrecy import checked_key
 from . import mapping, settings, wire
@@ -23,7 +23,7 @@ _TRIES = 3
 _MOST_SURPLUS = 100  # predictions that stand twice do no harm to the order, and are removed one by one
 
 
-class PlatformLabelStudio:
+class PlatformLabelStudio(RemoteProject):
     """A project on Label Studio 1.x, community edition or enterprise.
 
     Label Studio has no priorities. It has predictions with a score, and a sampling method that gives annotators the task
@@ -89,17 +89,11 @@ class PlatformLabelStudio:
         self._ids, self._tab, self._change_settings = ids, tab, change_settings
         self._media_field: str | None = None
         self._tasks = Tasks(self._wire, lambda row: mapping.to_task(row, self._ids, self._media_field))
-        self._known: Known | None = None
 
     @property
     def key(self) -> str:
         """Server and project."""
         return f"label-studio:{self._wire.http.base_url.partition('://')[2].lower()}/{self._project_id}"
-
-    @property
-    def home(self) -> None:
-        """None: the project is not on this machine."""
-        return None
 
     def list_items(self) -> Iterator[Item]:
         """Every task once, in order of the task numbers; the second time, only tasks that changed are asked for.
@@ -146,7 +140,7 @@ class PlatformLabelStudio:
             PlatformError: Nothing could be done.
         """
         checked_ranks(ranks)
-        known, self._known = self._known or self._relist(), None
+        known = self._take_known()
         rankable, declined = known.sort_out(ranks)
         task_of = {item_id: int(known.remote_id[item_id]) for item_id in rankable}
         project = self._wire.project()
@@ -249,12 +243,6 @@ class PlatformLabelStudio:
     def close(self) -> None:
         """Close the kept connections."""
         self._wire.http.close()
-
-    def _relist(self) -> Known:
-        for _ in self.list_items():
-            pass
-        assert self._known is not None
-        return self._known
 
     def _item(self, row: Mapping[str, Any]) -> Item:
         task = mapping.to_task(row, self._ids, self._media_field)

@@ -11,7 +11,7 @@ from ..base import Item, ItemState, PushReport
 from ..batches import Sent, account, cut, send_batches, without_the_gone
 from ..connection import Connection
 from ..failures import origin_of
-from ..known import Known, checked_ranks, push_numbers
+from ..known import Known, RemoteProject, checked_ranks, push_numbers
 from ..paging import read_pages
 from ..parallel import in_parallel
 from ..progress import bar
@@ -28,7 +28,7 @@ class _Place(NamedTuple):
     name: str
 
 
-class PlatformSuperAnnotate:
+class PlatformSuperAnnotate(RemoteProject):
     """A project on SuperAnnotate, or some of its folders.
 
     The names of the statuses come from the project's own workflow: items that have not been started are unlabeled, those
@@ -112,7 +112,6 @@ class PlatformSuperAnnotate:
         self._by_remote_id = ids == "remote"
         self._status_names = (unlabeled, labeled)
         self._is_order_on = is_order_on
-        self._known: Known | None = None
         self._place_of: dict[str, _Place] = {}
         self._project_id = -1
 
@@ -121,11 +120,6 @@ class PlatformSuperAnnotate:
         """Server, project and folders."""
         host = origin_of(self._wire.main.base_url).partition("://")[2]
         return f"superannotate:{host}/{self._project}/{','.join(map(str, self._folders))}"
-
-    @property
-    def home(self) -> None:
-        """None: the project is not on this machine."""
-        return None
 
     def list_items(self) -> Iterator[Item]:
         """Every item once, folder by folder. One request for every 1,999 items, several at once.
@@ -168,7 +162,7 @@ class PlatformSuperAnnotate:
             PlatformError: Nothing could be done.
         """
         checked_ranks(ranks)
-        known, self._known = self._known or self._relist(), None
+        known = self._take_known()
         with bar(self._connection, "pushing", total=len(ranks) + len(resets)) as move:
             return push_numbers(
                 known,
@@ -192,12 +186,6 @@ class PlatformSuperAnnotate:
     def close(self) -> None:
         """Close the kept connections."""
         self._wire.close()
-
-    def _relist(self) -> Known:
-        for _ in self.list_items():
-            pass
-        assert self._known is not None
-        return self._known
 
     def _rows(self, folder_id: int, on_rows: Callable[[int], object]) -> Iterator[dict[str, Any]]:
         def page(n_rows: int, start: int) -> dict[str, Any]:
