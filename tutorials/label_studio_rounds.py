@@ -1,8 +1,9 @@
 """Two rounds of active learning on a running Label Studio, with real photos and two annotators.
 
-The photos are blood smears, and the question is whether platelets are in them. The script makes a project, uploads the
-photos, and then does what you would do with a project of your own: list, predict, query, push. The annotators are played
-by the answers that the data has; they take the tasks that Label Studio gives them, one after another.
+The photos are blood smears, and the question is whether a smear is crowded: whether it has more than 11 red cells. The
+script makes a project, uploads the photos, and then does what you would do with a project of your own: list, predict,
+query, push. The annotators are played by the answers that the data has; they take the tasks that Label Studio gives them,
+one after another. The model sees colours and textures only, so do not expect much of it: put your network in its place.
 
     label-studio start                        # in an environment of its own: pip install label-studio
     export LABEL_STUDIO_API_KEY=...           # Account & Settings
@@ -20,6 +21,7 @@ import io
 import json
 import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -40,28 +42,29 @@ from al_agent import (
     ScorerClassification,
 )
 
-CLASSES = ("no platelets", "platelets")
+CLASSES = ("sparse", "crowded")
 CONFIG = """\
 <View>
   <Image name="image" value="$image"/>
   <Choices name="what" toName="image" choice="single">
-    <Choice value="no platelets"/>
-    <Choice value="platelets"/>
+    <Choice value="sparse"/>
+    <Choice value="crowded"/>
   </Choices>
 </View>"""
 
 
 class Photos:
-    """Photos with the answer to our question, which only the annotators may see."""
+    """Photos in a random order, with the answer to our question, which only the annotators may see."""
 
-    def __init__(self, path: Path, category: str = "Platelets") -> None:
+    def __init__(self, path: Path, category: str = "RBC", crowded_above: int = 11) -> None:
         read = (lambda name: (path / name).read_bytes()) if path.is_dir() else zipfile.ZipFile(path).read
         coco = json.loads(read("annotations.json"))
         (wanted,) = (one["id"] for one in coco["categories"] if one["name"] == category)
-        has_it = {box["image_id"] for box in coco["annotations"] if box["category_id"] == wanted}
-        self.names = [image["file_name"].rpartition("/")[2] for image in coco["images"]]
+        n_cells = Counter(box["image_id"] for box in coco["annotations"] if box["category_id"] == wanted)
+        images = [coco["images"][row] for row in np.random.default_rng(0).permutation(len(coco["images"]))]
+        self.names = [image["file_name"].rpartition("/")[2] for image in images]
         self.bytes = {name: read(f"images/{name}") for name in self.names}
-        self.answer = {name: int(image["id"] in has_it) for name, image in zip(self.names, coco["images"])}
+        self.answer = {name: int(n_cells[image["id"]] > crowded_above) for name, image in zip(self.names, images)}
         self.vector = {name: describe(content) for name, content in self.bytes.items()}
 
     def vectors(self, names: list[str] | tuple[str, ...]) -> npt.NDArray[np.float64]:
@@ -70,12 +73,16 @@ class Photos:
 
 
 def describe(content: bytes) -> npt.NDArray[np.float64]:
-    """A photo as numbers: how its colours are spread, over the whole and in a grid. Your network does this better."""
-    image = np.asarray(Image.open(io.BytesIO(content)).convert("HSV").resize((96, 72)), dtype=float) / 255.0
-    hues = np.histogram(image[..., 0], bins=24, range=(0, 1), weights=image[..., 1])[0]
-    purple = (np.abs(image[..., 0] - 0.75) < 0.1) * image[..., 1]
-    cells = purple.reshape(6, 12, 8, 12).mean(axis=(1, 3)).ravel()
-    return np.concatenate([hues / hues.sum(), np.sort(cells)])
+    """A photo as 106 numbers: how hues, saturations and brightnesses are spread, and how much they change."""
+    image = np.asarray(Image.open(io.BytesIO(content)).convert("HSV").resize((160, 120)), dtype=float) / 255.0
+    hue, saturation, value = np.moveaxis(image, 2, 0)
+    spread = [np.histogram(channel, bins=16, range=(0, 1))[0] / channel.size for channel in (saturation, value)]
+    hues = np.histogram(hue, bins=16, range=(0, 1), weights=saturation)[0]
+    edges = np.abs(np.diff(value, axis=1))
+    steps = np.histogram(edges, bins=8, range=(0, 0.3))[0] / edges.size
+    cells = np.sort(saturation.reshape(6, 20, 8, 20).mean(axis=(1, 3)).ravel())
+    slopes = [edges.mean(), np.abs(np.diff(value, axis=0)).mean()]
+    return np.concatenate([hues / hues.sum(), *spread, steps, cells, slopes])
 
 
 class Server:
@@ -93,7 +100,9 @@ class Server:
 
     def make_project(self, key: str, photos: Photos, names: list[str]) -> int:
         """A new project with these photos, uploaded a hundred at a time."""
-        project: int = self.call(key, "POST", "/api/projects/", json={"title": "Platelets", "label_config": CONFIG})["id"]
+        project: int = self.call(key, "POST", "/api/projects/", json={"title": "Crowded smears", "label_config": CONFIG})[
+            "id"
+        ]
         for start in range(0, len(names), 100):
             files = [(name, (name, photos.bytes[name], "image/jpeg")) for name in names[start : start + 100]]
             self.call(key, "POST", f"/api/projects/{project}/import", files=files)

@@ -76,12 +76,16 @@ def status(
     in_words = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
     name = project if isinstance(agent.platform, PlatformLocal) else repr(agent.platform)
     lines = [f"{name}: {sets['query']:,} items: {in_words or 'none'}"]
+    lines += ["sets: " + ", ".join(f"{name} {count:,}" for name, count in sets.items())]
     lines += ["", _rounds_table(shown, n_labeled)] if rounds else ["no round yet; al-agent query makes one"]
     if len(shown) < len(rounds):
         lines += [f"... and {len(rounds) - len(shown):,} earlier rounds"]
     if next_ids:
         lines += ["", listed("next in the queue:", next_ids)]
-    lines += ["", *(listed("not in this order:", [problem]) for problem in problems)] if problems else []
+    if problems:
+        lines += ["", *(listed("will not serve this order:", [problem]) for problem in problems)]
+    elif isinstance(agent.platform, ChecksSettings):
+        lines += ["no setting is known that keeps annotators from this order"]
     show(result, "\n".join(lines), as_json=as_json)
 
 

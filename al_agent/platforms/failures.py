@@ -51,11 +51,12 @@ _OF_STATUS |= dict.fromkeys((408, 425, 502, 503, 504, 520, 521, 522, 523, 524), 
 _UNSEEN = Failure(Unavailable, "", tries=_TRIES_OF_WHAT_SELDOM_PASSES, may_have_happened=False)
 _OF_EXCEPTION = (  # the first whose words occur in the exception's classes or text
     (
-        ("SSLError", "CERTIFICATE_VERIFY_FAILED"),
+        ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),
         replace(
             _UNSEEN, tries=1, what="its certificate cannot be trusted; for a private authority, pass Connection(ca_file=...)"
         ),
     ),
+    (("SSLError",), replace(_UNSEEN, tries=1, what="no secure connection; does it speak https, or is it http:// only?")),
     (
         ("ProxyError",),
         replace(_UNSEEN, what="the proxy that the environment names fails; check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"),

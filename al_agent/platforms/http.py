@@ -179,9 +179,8 @@ class Http:
             what = f"{what}; {self._key_hint}"
         if failure.asked_wait_s:
             what = f"{what} (it asks to wait {failure.asked_wait_s:,.0f} s)"
-        if n_tries > 1:
-            what = f"{what}, after {n_tries} tries"
-        error = failure.kind(self.secrets.mask(f"{self._vendor} at {self.origin}: {what}"))
+        tries = f", after {n_tries} tries" if n_tries > 1 else ""
+        error = failure.kind(self.secrets.mask(f"{self._vendor} at {self.origin}{tries}: {what}"))
         error.status = failure.status
         return error
 

@@ -313,6 +313,9 @@ class SuperAnnotateDouble(HttpDouble):
             folders = [self._folder(project.id, context["folder_id"])]
         joins = _query(request).get("join", [])
         is_joined = any(isinstance(join, dict) and join.get("field") == "metadata" for join in joins)
+        if len(folders) == 1:  # no pair for each item of a big folder, for each of its pages
+            only = folders[0]
+            return _page(request, list(only.items.values()), lambda item: item.to_json(only, is_joined))
         pairs = [(folder, item) for folder in folders for item in folder.items.values()]
         return _page(request, pairs, lambda pair: pair[1].to_json(pair[0], is_joined))
 

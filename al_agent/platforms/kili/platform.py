@@ -173,6 +173,10 @@ class PlatformKili(RemoteProject):
                 except _EachIsRefused:
                     self._has_tiers, self._sends_each = True, False
 
+    def problems(self) -> tuple[str, ...]:
+        """None: Kili documents that it serves by priority, whoever an asset is assigned to; this is not verified."""
+        return ()
+
     def close(self) -> None:
         """Close the kept connections."""
         self._http.close()

@@ -181,7 +181,7 @@ class PlatformLabelStudio(RemoteProject):
             updated=tuple(i for i in rankable if task_of[i] in stored - first.stored - failed.keys()),
             unchanged=tuple(i for i in rankable if task_of[i] in stored & first.stored - failed.keys()),
             declined={**declined, **{item_of[int(task)]: why for task, why in sent.declined.items()}},
-            failed={item_of[task]: why for task, why in failed.items()},
+            failed={i: failed[task_of[i]] for i in rankable if task_of[i] in failed},
             not_sent=tuple(item_of[int(task)] for task in sent.not_sent),
             taken_back=tuple(back) if stored and is_served else (),
         )

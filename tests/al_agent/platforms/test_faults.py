@@ -110,7 +110,7 @@ def always(name: str, expected: Expected | Mapping[Vendor, Expected], n_hits: in
 
 def refused(status: int) -> tuple[Case, Case]:
     """A refusal that concerns one request: listing ends, pushing tells of each item."""
-    fault = {"status": status, "body": SAYS_KEY}
+    fault: dict[str, Any] = {"status": status, "body": SAYS_KEY}
     by_vendor: dict[Vendor, Expected] = {"Kili": INCOMPLETE, "SuperAnnotate": INCOMPLETE, "Label Studio": Rejected}
     return (
         always(f"{status}", Rejected, 1, phases=("listing",), **fault),
@@ -136,7 +136,8 @@ def half(request: Request, body: Any) -> Any:
 
 
 LOOKED_UP: dict[Vendor, Expected] = {"Kili": Unavailable, "SuperAnnotate": Unavailable, "Label Studio": COMPLETE}
-RESET, CUT = {"then": "reset"}, {"then": "cut"}
+RESET: dict[str, Any] = {"then": "reset"}
+CUT: dict[str, Any] = {"then": "cut"}
 CASES = (
     always("401", AuthenticationFailed, 1, status=401, body=SAYS_KEY),
     always("403", AuthenticationFailed, status=403, body={"detail": "KEY"}),
@@ -600,7 +601,7 @@ def test_a_name_that_nobody_knows_is_told(
     site, journal, begun = make_site(vendor), tmp_path / "rounds.sqlite", time.monotonic()
     lost = site.platform(Connection(**FAST), "http://no-such-host.invalid")
     agent = ActiveLearningAgent(lost, journal=journal)
-    with pytest.raises(Unavailable, match=r"name is not known.*after 3 tries") as caught:
+    with pytest.raises(Unavailable, match=r"after 3 tries.*name is not known") as caught:
         agent.query(SamplerConfig(n_samples=2, method="RANDOM"))
     assert not journal.exists()
     assert site.double.requests == []

@@ -430,7 +430,7 @@ def test_other_models_predictions_stay(double: KiliDouble) -> None:
 def test_a_category_that_the_project_lacks_is_refused_before_anything_is_sent(double: KiliDouble) -> None:
     double.add_assets(names(3))
     guesses = {"img_00000.jpg": [Guess("Cat", 0.9)], "img_00002.jpg": [Guess("Zebra", 0.5)]}
-    with pytest.raises(ValueError, match="'Zebra' for 'img_00002.jpg' .* 'Cat', 'Dog'"):
+    with pytest.raises(ValueError, match=r"'Zebra' for 'img_00002.jpg' .* 'Cat', 'Dog'"):
         connect(double).push(ranks_of(names(3)), preannotations=guesses)
     assert {request.operation for request in double.requests} == {"projects", "countAssets", "assets"}
     assert double.project.priorities.tolist() == [0, 0, 0]
@@ -676,7 +676,7 @@ def test_a_whole_round_of_the_agent_arrives_and_the_next_takes_the_rest_back(dou
     second = agent.query(SamplerConfig(5, method="RANDOM", seed=1))
     assert queue(double)[:5] == list(second.item_ids)
     assert agent.last_round.pushes[-1].counts["taken_back"] == len(set(best[4:10]) - set(second.item_ids))
-    assert [item for item in agent.items(best[:4])] == [
+    assert list(agent.items(best[:4])) == [
         Item(
             name,
             double.project.asset_id(double.project.row(name)),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from browser import LabelStudioBrowser, find_chromium, has_playwright
-from label_studio_server import LabelStudioAdmin, LabelStudioServer, find_label_studio
+from label_studio_server import LabelStudioServer, find_label_studio
 from PIL import Image, ImageDraw
+
+from al_agent.platforms.label_studio import PlatformLabelStudio
 
 N_TASKS = 8
 N_SUBMITS = 5
@@ -20,12 +22,6 @@ pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium: set CHROMIUM"),
     pytest.mark.skipif(not has_playwright(), reason="playwright is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LabelStudioServer]:
-    with LabelStudioServer() as running:
-        yield running
 
 
 def draw_numbers(folder: Path, n_images: int) -> list[Path]:
@@ -38,22 +34,22 @@ def draw_numbers(folder: Path, n_images: int) -> list[Path]:
     return paths
 
 
-def push_order(admin: LabelStudioAdmin, project_id: int, task_ids: Sequence[int]) -> None:
-    rows = [
-        {"task": task_id, "result": [], "score": rank / len(task_ids), "model_version": "al-test"}
-        for rank, task_id in enumerate(task_ids)
-    ]
-    assert admin.import_predictions(project_id, rows) == len(rows)
-    admin.set_project(project_id, {"sampling": "Uncertainty sampling", "model_version": "al-test"})
+def push_order(server: LabelStudioServer, project_id: int, task_ids: Sequence[int]) -> None:
+    platform = PlatformLabelStudio(server.url, project_id, api_key=server.token, ids="remote")
+    report = platform.push({str(task_id): rank for rank, task_id in enumerate(task_ids)}, verify=True)
+    assert report.updated == tuple(map(str, task_ids))
 
 
-def test_label_all_tasks_serves_the_pushed_order(server: LabelStudioServer, tmp_path: Path) -> None:
-    admin = server.admin
+def test_label_all_tasks_serves_the_pushed_order(
+    label_studio_server: LabelStudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AL_AGENT_HOME", str(tmp_path))
+    server, admin = label_studio_server, label_studio_server.admin
     project_id = admin.create_project("In a browser", "choices")
     task_ids = admin.import_uploaded_files(project_id, draw_numbers(tmp_path, N_TASKS))
     order = random.Random(3).sample(task_ids, N_TASKS)
     assert order[:2] != sorted(order)[:2]
-    push_order(admin, project_id, order)
+    push_order(server, project_id, order)
 
     pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
     with LabelStudioBrowser(server.url, server.username, server.password) as browser:

@@ -127,7 +127,7 @@ def test_renamed_statuses_are_an_error_that_says_what_to_write(double: SuperAnno
     double.add_items("root", names(2))
     double.rename_statuses({"NotStarted": "Waiting"})
     with pytest.raises(
-        ValueError, match="no status 'NotStarted'; its statuses are 'Waiting', 'InProgress', .* with unlabeled="
+        ValueError, match=r"no status 'NotStarted'; its statuses are 'Waiting', 'InProgress', .* with unlabeled="
     ):
         list(connect(double).list_items())
     assert double.asked("items/search") == []
@@ -307,7 +307,7 @@ def test_two_items_of_one_id_are_an_error_with_a_way_out(double: SuperAnnotateDo
     double.add_folder("a/b")
     double.add_items("a", ["b/c.jpg"])
     double.add_items("a/b", ["c.jpg"])
-    with pytest.raises(PlatformError, match="'a/b/c.jpg' is the name of two items, .*ids=\"remote\""):
+    with pytest.raises(PlatformError, match=r"'a/b/c.jpg' is the name of two items, .*ids=\"remote\""):
         list(connect(double, "proj", ["a", "a/b"]).list_items())
     platform = connect(double, "proj", ["a", "a/b"], ids="remote")
     ids = [item.id for item in platform.list_items()]
@@ -340,7 +340,7 @@ def test_both_kinds_of_tokens_say_what_they_are(token: str, kind: str) -> None:
 def test_a_key_of_an_organization_needs_a_team(monkeypatch: pytest.MonkeyPatch) -> None:
     with SuperAnnotateDouble(token=API_KEY, scope="organization") as double:
         double.add_items("root", ["a.jpg"])
-        with pytest.raises(AuthenticationFailed, match="belongs to an organization, .* set SA_TEAM_ID or pass team_id="):
+        with pytest.raises(AuthenticationFailed, match=r"belongs to an organization, .* set SA_TEAM_ID or pass team_id="):
             list(connect(double).list_items())
         assert [item.id for item in connect(double, team_id=12345).list_items()] == ["a.jpg"]
         assert [item.id for item in connect(double, team_id="12345").list_items()] == ["a.jpg"]
@@ -351,7 +351,7 @@ def test_a_key_of_an_organization_needs_a_team(monkeypatch: pytest.MonkeyPatch) 
 def test_a_token_of_another_team_is_refused() -> None:
     with pytest.raises(AuthenticationFailed, match="the token belongs to team 12345, and team_id is 7"):
         PlatformSuperAnnotate("proj", api_key=TOKEN, team_id=7)
-    with SuperAnnotateDouble(token=API_KEY) as double, pytest.raises(AuthenticationFailed, match="team 12345, .* is 7"):
+    with SuperAnnotateDouble(token=API_KEY) as double, pytest.raises(AuthenticationFailed, match=r"team 12345, .* is 7"):
         list(connect(double, team_id=7).list_items())
 
 
