@@ -22,9 +22,9 @@ def _home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def label_studio_server() -> Iterator[LabelStudioServer]:
-    """A running server; tests make projects of their own on it."""
+def label_studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """A running server; tests make projects of their own on it, and may kill it if they start it again."""
     if find_label_studio() is None:
         pytest.skip("Label Studio is not installed: make label-studio")
-    with LabelStudioServer() as server:
+    with LabelStudioServer(document_root=tmp_path_factory.mktemp("files")) as server:
         yield server

@@ -136,7 +136,7 @@ def _detail(content: bytes) -> str:
     """What the server says in its answer, on one line."""
     try:
         said = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     for _ in range(4):  # {"errors": [{"message": ...}]}
         if isinstance(said, list) and said:

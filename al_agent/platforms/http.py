@@ -263,5 +263,5 @@ def _read(response: requests.Response) -> _Answer | Failure:
         return _Answer(None)
     try:
         return _Answer(json.loads(content))
-    except ValueError:
+    except (ValueError, RecursionError):
         return WEB_PAGE if content.lstrip().startswith(b"<") else NO_JSON

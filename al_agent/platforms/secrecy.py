@@ -27,7 +27,9 @@ class Secrets:
 
     def add(self, key: str) -> None:
         """Mask this from now on too, also as it stands in addresses and in JSON."""
-        forms = {key, urllib.parse.quote(key, safe=""), urllib.parse.quote_plus(key), json.dumps(key)[1:-1]}
+        in_json = json.dumps(key)[1:-1]
+        in_addresses = {urllib.parse.quote(key), urllib.parse.quote(key, safe=""), urllib.parse.quote_plus(key)}
+        forms = {key, in_json, in_json.replace("/", "\\/"), *in_addresses}
         with self._lock:
             self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 

@@ -54,12 +54,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(
                 f"{one.vendor:13} {one.fault:{wide}} {one.n_hits:4} hit {one.seconds:6.2f} s  {one.what}"
             )
-
-
-@pytest.fixture(scope="session")
-def label_studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
-    """The server of the connector's own tests, which may kill and restart it; every test makes its own project."""
-    if find_label_studio() is None:
-        pytest.skip("Label Studio is not installed: set LABEL_STUDIO_BIN")
-    with LabelStudioServer(document_root=tmp_path_factory.mktemp("files")) as running:
-        yield running

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kili_double import Fault, KiliDouble, Request, graphql_error
+from http_double import Request
+from kili_double import Fault, KiliDouble, graphql_error
 
 from al_agent import (
     ActiveLearningAgent,
@@ -511,6 +512,7 @@ def test_a_client_that_will_not_do_is_refused(client: Any, options: dict[str, An
         (None, {}, "project_id is None"),
         ("p", {"priorities": "best"}, "priorities is 'best'; expected 'auto', 'exact' or 'tiers'"),
         ("p", {"ids": "path"}, "ids is 'path'; expected 'name' or 'remote'"),
+        ("p", {"calls_per_minute": 0}, "calls_per_minute is 0; expected 1 or more, or None"),
         ("p", {"base_url": "ftp://x"}, "the server's address is 'ftp://x"),
         ("p", {"base_url": "https://ann:secret@x"}, "holds a user name or password"),
     ],

@@ -229,6 +229,7 @@ def test_a_guess_that_no_job_takes_is_an_error_that_names_it_and_what_there_is(
 
 
 def test_a_project_without_jobs_takes_no_guess() -> None:
-    for interface in ({}, {"jobs": None}, {"jobs": {}}, {"jobs": {"X": {"mlTask": "CLASSIFICATION"}}}):
+    interfaces: list[dict[str, Any]] = [{}, {"jobs": None}, {"jobs": {}}, {"jobs": {"X": {"mlTask": "CLASSIFICATION"}}}]
+    for interface in interfaces:
         with pytest.raises(ValueError, match="its categories for this are none"):
             mapping.Jobs(interface).to_response("a.jpg", [Guess("Dog", 0.5)])

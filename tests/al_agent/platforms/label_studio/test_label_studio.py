@@ -229,17 +229,21 @@ def test_the_second_listing_is_as_a_new_one_after_every_kind_of_change(make: Cal
         admin.delete_task(task.pop("img_3.jpg"))
         studio.add(["another.jpg"])
 
+    def delete(names: Sequence[str]) -> None:
+        for name in names:
+            admin.delete_task(task.pop(name))
+
     changes: list[Callable[[], object]] = [
         annotate,
         lambda: admin.delete_annotation(annotation),
         lambda: admin.skip(task["img_2.jpg"]),
         lambda: studio.add(["added.jpg"]),
-        lambda: admin.delete_task(task.pop("img_0.jpg")),
-        lambda: admin.delete_task(task.pop(studio.names[-1])),
+        lambda: delete(["img_0.jpg"]),
+        lambda: delete(studio.names[-1:]),
         replace_last,
         delete_and_add,
         lambda: admin.set_task(task["img_5.jpg"], {"data": {"image": "https://images.example.com/renamed.jpg"}}),
-        lambda: [admin.delete_task(task.pop(name)) for name in studio.names[:2]],
+        lambda: delete(studio.names[:2]),
     ]
     assert [item.id for item in platform.list_items()] == studio.names
     for change in changes:
@@ -277,7 +281,8 @@ def test_annotators_are_served_the_pushed_order_and_the_agent_reserves_nothing(m
     platform = studio.connect()
     assert platform.push(ranks_of(order), verify=True) == PushReport(updated=tuple(order))
     assert {item.id: item.priority for item in platform.list_items() if item.priority is not None} == ranks_of(order)
-    assert isinstance(platform, ShowsQueue) and [item.id for item in platform.next_items(3)] == order[:3]
+    assert isinstance(platform, ShowsQueue)
+    assert [item.id for item in platform.next_items(3)] == order[:3]
     assert [item.priority for item in platform.next_items(99)] == [0, 1, 2, 3, 4]
     assert platform.next_items(0) == []
     assert not any(request.path.endswith("/next") for request in studio.proxy.requests)
@@ -581,7 +586,7 @@ def test_verify_finds_settings_that_were_not_taken(make: Callable[..., Studio]) 
 
 def test_ids_are_file_names_paths_numbers_or_fields(make: Callable[..., Studio]) -> None:
     studio = make(0)
-    data = [
+    data: list[Mapping[str, Any]] = [
         {"image": "https://a.example/x/%C3%A4%20b.jpg?token=1", "code": "A-1"},
         {"image": "s3://bucket/deep/写真.png", "code": "A-2"},
         {"image": "/data/local-files/?d=imgs/sub/c%20d.jpg", "code": 17},

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from superannotate_double import Fault, Request, SuperAnnotateDouble, stored_value
+from http_double import Request
+from superannotate_double import Fault, SuperAnnotateDouble, stored_value
 
 from al_agent import (
     ActiveLearningAgent,
