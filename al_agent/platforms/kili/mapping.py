@@ -89,9 +89,6 @@ class Jobs:
 
     Args:
         interface: The project's `jsonInterface`.
-
-    Raises:
-        ValueError: The interface has no such job, or several.
     """
 
     def __init__(self, interface: dict[str, Any]) -> None:

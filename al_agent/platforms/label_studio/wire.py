@@ -131,7 +131,7 @@ class Wire:
     def queue(self, version: str, n_tasks: int) -> list[dict[str, Any]]:
         """Open tasks with a prediction of this version, the lowest score first, with `predictions_score`."""
         query = {"ordering": ["tasks:predictions_score"], "filters": open_in(version)}
-        return self._tasks(query, n_tasks)
+        return [row for row in self._tasks(query, n_tasks) if row.get("predictions_score") is not None]
 
     def _tasks(self, query: Mapping[str, Any], page_size: int) -> list[dict[str, Any]]:
         params = {
