@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from .guesses import Preannotations, guesses_of
 from .join import Joined, make_pool
 from .journal import Journal, Round, default_path, now
 from .listing import Changes, Listing
-from .platforms.base import ChecksSettings, Item, Platform, PushReport
+from .platforms.base import ChecksGuesses, ChecksSettings, Guess, Item, Platform, PushReport
 
 
 class ActiveLearningAgent:
@@ -224,6 +224,8 @@ class ActiveLearningAgent:
         selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick)
         notes = _notes(joined, selection)
         guesses = None if preannotate is None else guesses_of(preannotate, selection.item_ids)
+        if guesses and isinstance(self._platform, ChecksGuesses):
+            self._platform.check_guesses(guesses)
         current = self._journal.add_round(
             Round(
                 number=0,
@@ -296,7 +298,8 @@ class ActiveLearningAgent:
         n_declined = sum(item_id not in still_open for item_id in current.selection.item_ids)
         if n_declined:
             warnings.warn(f"{n_declined:,} picks are labeled, skipped or gone meanwhile, and are left out", stacklevel=2)
-        return export.write_priorities(path, current, self._listing.unlabeled, whole_pool=whole_pool)
+        listing = self._listing
+        return export.write_priorities(path, current, listing.unlabeled, whole_pool=whole_pool, file_name=listing.file_name)
 
     @property
     def _listing(self) -> Listing:
@@ -319,9 +322,9 @@ class ActiveLearningAgent:
             return PushReport(not_sent=current.selection.item_ids)
         plan = priorities.plan(current.selection.item_ids, self._journal.boosted_before(current.number), listing)
         options: dict[str, Any] = {"verify": True} if verify else {}
-        guesses = self._journal.guesses(current.number)
+        guesses = self._fitting_guesses(current, plan.ranks)
         if guesses:
-            options["preannotations"] = {item_id: guesses[item_id] for item_id in plan.ranks if item_id in guesses}
+            options["preannotations"] = guesses
         try:
             report = self._platform.push(plan.ranks, plan.resets, **options)
         except PlatformError as error:
@@ -335,6 +338,17 @@ class ActiveLearningAgent:
         for problem in self._problems():
             warnings.warn(problem, stacklevel=3)
         return report
+
+    def _fitting_guesses(self, current: Round, ranks: Mapping[str, int]) -> dict[str, tuple[Guess, ...]]:
+        """The round's guesses; none where they do not fit any more, for the order is worth more than they are."""
+        guesses = {item_id: those for item_id, those in self._journal.guesses(current.number).items() if item_id in ranks}
+        if guesses and isinstance(self._platform, ChecksGuesses):
+            try:
+                self._platform.check_guesses(guesses)
+            except ValueError as error:
+                warnings.warn(f"{current.name} is pushed without pre-annotations: {error}", stacklevel=4)
+                return {}
+        return guesses
 
     def _problems(self) -> tuple[str, ...]:
         """What keeps the platform from serving in our order, as far as it knows and can be asked now."""

@@ -35,9 +35,11 @@ class PlatformError(AgentError):
 
     Attributes:
         status: The HTTP status that the server answered with; None where there was no answer.
+        retry_after_s: Seconds that the server asked to wait; None where it did not.
     """
 
     status: int | None = None
+    retry_after_s: float | None = None
 
 
 class AuthenticationFailed(PlatformError):

@@ -7,10 +7,11 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scorers.checks import doubled_ids
 from scorers.files import written_whole
 
 from .journal import Round
@@ -22,7 +23,12 @@ _RUN_BY_SPREADSHEETS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  # full-w
 
 
 def write_priorities(
-    path: str | os.PathLike[str], current: Round, unlabeled: Sequence[str], *, whole_pool: bool = False
+    path: str | os.PathLike[str],
+    current: Round,
+    unlabeled: Sequence[str],
+    *,
+    whole_pool: bool = False,
+    file_name: Callable[[str], str] = str,
 ) -> int:
     """Write a round's picks that can still be labeled, best first, and then other items, whole or not at all.
 
@@ -33,6 +39,7 @@ def write_priorities(
         current: The round.
         unlabeled: The items that can still be labeled.
         whole_pool: Write those that were not picked too.
+        file_name: Gives the name of an item on the platform, which the CSV file has.
 
     Returns:
         Number of items written.
@@ -47,10 +54,10 @@ def write_priorities(
         raise ValueError(f"'{os.fspath(path)}' ends in {ending or 'nothing'}; expected one of {', '.join(writers)}")
     still_open, picked = set(unlabeled), set(current.selection.item_ids)
     picks = zip(current.selection.item_ids, current.selection.gains.tolist(), current.selection.reasons)
-    items = [Exported(*pick) for pick in picks if pick[0] in still_open]
+    items = [Exported(pick[0], file_name(pick[0]), *pick[1:]) for pick in picks if pick[0] in still_open]
     n_picks = len(items)
     if whole_pool:
-        items += [Exported(item_id) for item_id in unlabeled if item_id not in picked]
+        items += [Exported(item_id, file_name(item_id)) for item_id in unlabeled if item_id not in picked]
     content = writers[ending](current, items, n_picks)
     with written_whole(path) as file:
         file.write(content.encode("utf-8"))
@@ -61,12 +68,18 @@ class Exported(NamedTuple):
     """One line of an export; an item that was not picked has neither gain nor reason."""
 
     item_id: str
+    name: str
     gain: float | None = None
     reason: str | None = None
 
 
 def _csv(current: Round, items: Sequence[Exported], n_picks: int) -> str:
-    risky = sum(item.item_id.startswith(_RUN_BY_SPREADSHEETS) for item in items)
+    doubled = doubled_ids(item.name for item in items)
+    if doubled:
+        raise ValueError(
+            f"{doubled[0]!r} is the name of several items, and upload pages go by name; write a file for each folder"
+        )
+    risky = sum(item.name.startswith(_RUN_BY_SPREADSHEETS) for item in items)
     if risky:
         warnings.warn(
             f"{risky:,} names begin with a character that makes a spreadsheet run the cell; they are written with a leading "
@@ -77,7 +90,7 @@ def _csv(current: Round, items: Sequence[Exported], n_picks: int) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(CSV_HEADER)
     for place, item in enumerate(items):
-        name = f"'{item.item_id}" if item.item_id.startswith(_RUN_BY_SPREADSHEETS) else item.item_id
+        name = f"'{item.name}" if item.name.startswith(_RUN_BY_SPREADSHEETS) else item.name
         writer.writerow((name, max(0, n_picks - place)))
     return text.getvalue()
 

@@ -135,8 +135,8 @@ class Round:
 
     @property
     def is_pushed(self) -> bool:
-        """Whether a push reached the platform and left nothing to do."""
-        return any(push.is_complete for push in self.pushes)
+        """Whether the last push reached the platform and left nothing to do."""
+        return bool(self.pushes) and self.pushes[-1].is_complete
 
 
 class Journal:

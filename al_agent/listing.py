@@ -42,10 +42,13 @@ class Listing:
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
+        self._name_of: dict[str, str] = {}
         ids: list[str] = []
         states: list[ItemState] = []
         for item in items:
             ids.append(item.id)
+            if item.name != item.id:
+                self._name_of[item.id] = item.name
             states.append(ItemState(item.state))  # a platform of one's own may say plain 'labeled'
         self.item_ids = tuple(ids)
         self.states = tuple(states)
@@ -75,6 +78,10 @@ class Listing:
     def open_items(self) -> frozenset[str]:
         """The unlabeled items, to look up."""
         return frozenset(self.unlabeled)
+
+    def file_name(self, item_id: str) -> str:
+        """The item's name on the platform."""
+        return self._name_of.get(item_id, item_id)
 
     def with_state(self, wanted: ItemState) -> tuple[str, ...]:
         """Items in one state, in platform order."""

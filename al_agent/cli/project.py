@@ -54,17 +54,18 @@ def resolve(asked: Asked) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Name of the platform, its settings, and those of the connection."""
     found: dict[str, Any] = _read(asked.folder / FILE_NAME)
     connection = found.pop(_CONNECTION, {})
-    found |= {setting: os.environ[variable] for setting, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
-    found |= {
-        setting: value
-        for setting, value in (("platform", asked.platform), ("project_id", asked.project_id), ("url", asked.url))
-        if value is not None
-    }
-    found |= dict(map(_pair, asked.settings or ()))
-    name = str(found.pop("platform", "local"))
+    given = {"platform": asked.platform, "project_id": asked.project_id, "url": asked.url}
+    given = {setting: value for setting, value in given.items() if value is not None} | dict(
+        map(_pair, asked.settings or ())
+    )
+    around = {setting: os.environ[variable] for setting, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    name = str((found | around | given).get("platform", "local"))
     if name == "local":
+        around = {}  # they speak of a project on a platform
         found.setdefault("folder", str(asked.folder))
-    return name, found, connection
+    settings = found | around | given
+    settings.pop("platform", None)
+    return name, settings, connection
 
 
 def write(path: Path, name: str, settings: Mapping[str, Any], connection: Mapping[str, Any]) -> None:
@@ -102,5 +103,5 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def _text(key: str, value: Any) -> str:
     if isinstance(value, str | bool | int | float | list):
-        return json.dumps(value)  # which TOML reads too
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # which TOML reads too
     raise ValueError(f"the setting {key} is {value!r}; expected text, a number, true or false, or a list")

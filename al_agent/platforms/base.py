@@ -112,7 +112,7 @@ class Platform(Protocol):
 
     A platform of your own has these four members; nothing is inherited. What more it can do, it says by having it: the
     keyword arguments `verify` (read back what was stored, and compare) and `preannotations` (item id to guesses that
-    annotators are shown) of `push`, and the methods of `ShowsQueue` and `ChecksSettings`.
+    annotators are shown) of `push`, and the methods of `ShowsQueue`, `ChecksSettings` and `ChecksGuesses`.
     """
 
     @property
@@ -164,4 +164,13 @@ class ChecksSettings(Protocol):
 
     def problems(self) -> tuple[str, ...]:
         """What keeps annotators from getting items in our order, and what to do; empty where nothing is known to."""
+        ...
+
+
+@runtime_checkable
+class ChecksGuesses(Protocol):
+    """A platform that can tell whether annotators can be shown guesses, before a round is noted that has them."""
+
+    def check_guesses(self, guesses: Mapping[str, Sequence[Guess]]) -> None:
+        """Raise ValueError where the project has no place for one of these guesses."""
         ...

@@ -103,7 +103,11 @@ def without_the_gone(
         sent, is_refused = Sent(failed=dict.fromkeys(batch, str(error))), True
     if not sent.failed:
         return sent
-    there = read_back(list(sent.failed))
+    try:
+        there = read_back(list(sent.failed))
+    except PlatformError as error:
+        sent.error = error
+        return sent
     gone = [item_id for item_id in sent.failed if item_id not in there]
     if is_refused and gone and there:
         sent = send([item_id for item_id in batch if item_id in there])

@@ -14,7 +14,7 @@ from ..errors import AuthenticationFailed, NotFound, PlatformError, RateLimited,
 
 _TRIES = 10  # of one request, within the seconds that the connection allows
 _TRIES_OF_WHAT_SELDOM_PASSES = 3  # unknown host, refused connection, plain 500: waiting for minutes would hide a mistake
-_LONGEST_DETAIL = 300
+_LONGEST_MESSAGE = 600
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,14 @@ _OF_EXCEPTION = (  # the first whose words occur in the exception's classes or t
         ("NewConnectionError", "Connection refused"),
         replace(_UNSEEN, what="it does not accept connections; is the address right, and is the server running?"),
     ),
+    (
+        ("LocationParseError", "InvalidURL", "LocationValueError"),
+        replace(_UNSEEN, tries=1, what="its address cannot be one; is it right?"),
+    ),
+    (
+        ("TLS CA certificate bundle",),
+        replace(_UNSEEN, tries=1, what="the certificates named by REQUESTS_CA_BUNDLE or ca_file cannot be read"),
+    ),
     (("",), Failure(Unavailable, "the connection broke", tries=_TRIES)),
 )
 
@@ -117,12 +125,12 @@ def _asked_wait_s(headers: Mapping[str, str]) -> float | None:
     asked = headers.get("Retry-After", "").strip()
     with contextlib.suppress(ValueError):
         seconds = float(asked)
-        return seconds if 0 <= seconds < float("inf") else None
+        return seconds if 0 < seconds < float("inf") else None
     then = _timestamp(asked)
     if then is None:
         return None
     now = _timestamp(headers.get("Date", ""))
-    return max(0.0, then - (time.time() if now is None else now))
+    return max(0.0, then - (time.time() if now is None else now)) or None
 
 
 def _timestamp(date: str) -> float | None:
@@ -144,5 +152,9 @@ def _detail(content: bytes) -> str:
         elif isinstance(said, dict):
             found = next((said[name] for name in ("detail", "message", "error", "errors") if said.get(name)), None)
             said = said if found is None else found
-    text = " ".join((said if isinstance(said, str) else json.dumps(said)).split())
-    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}..."
+    return " ".join((said if isinstance(said, str) else json.dumps(said)).split())
+
+
+def shortened(text: str) -> str:
+    """A message that is not longer than a person reads; to be masked before, since half a key is a key too."""
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

@@ -18,11 +18,13 @@ from typing import Any
 import requests
 import requests.adapters
 import requests.auth
+import urllib3
 
-from ..errors import AuthenticationFailed, PlatformError
+from ..errors import AuthenticationFailed, PlatformError, RateLimited
 from .connection import Connection
-from .failures import ENDLESS, NO_JSON, WEB_PAGE, Failure, of_exception, of_status, origin_of
+from .failures import ENDLESS, NO_JSON, WEB_PAGE, Failure, of_exception, of_status, origin_of, shortened
 from .pace import shared_pace
+from .parallel import is_stopped, pause
 from .secrecy import Secrets
 
 _LOG = logging.getLogger("al_agent.http")
@@ -71,6 +73,8 @@ class Http:
         self._headers = headers
         self._renew = renew
         self._key_hint = key_hint
+        # named with every request, for only then it wins over the environment's
+        self._verify = True if connection.ca_file is None else os.path.expanduser(os.fspath(connection.ca_file))
         self._pace = shared_pace(self.origin, calls_per_minute)
         self._session: requests.Session | None = None
         self._session_of = 0
@@ -114,7 +118,9 @@ class Http:
         while True:
             n_tries += 1
             signature = dict(self._headers()) if is_signed else {}
-            self._pace.wait()
+            held_s = self._pace.wait(self.connection.give_up_after_s - (time.monotonic() - started))
+            if held_s:
+                raise self._error(Failure(RateLimited, "it asked for a pause", asked_wait_s=held_s), 1)
             begun = time.monotonic()
             result = self._try(method, url, params, data, {**signature, **(headers or {})}, read_timeout_s)
             _LOG.debug(
@@ -132,7 +138,8 @@ class Http:
                 continue
             wait_s = self._wait_s(result, n_tries)
             if (
-                n_tries >= result.tries
+                is_stopped()
+                or (n_tries >= result.tries and not result.asked_wait_s)
                 or time.monotonic() - started + wait_s > self.connection.give_up_after_s
                 or (result.may_have_happened and not is_repeatable)
             ):
@@ -140,7 +147,7 @@ class Http:
             if result.asked_wait_s:
                 self._pace.hold(wait_s)
             else:
-                time.sleep(wait_s)
+                pause(wait_s)
 
     def _try(
         self,
@@ -162,13 +169,14 @@ class Http:
                 timeout=(connection.connect_timeout_s, max(read_timeout_s or 0.0, connection.read_timeout_s)),
                 allow_redirects=False,
                 stream=True,
+                verify=self._verify,
             ) as response:
                 return _read(response)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return of_exception(error)
 
     def _wait_s(self, failure: Failure, n_tries: int) -> float:
-        if failure.asked_wait_s is not None:
+        if failure.asked_wait_s:  # 0 is no answer to how long
             return failure.asked_wait_s
         bound_s = min(self.connection.longest_wait_s, self.connection.first_wait_s * 2.0 ** (n_tries - 1))
         return random.uniform(0.0, bound_s)  # full jitter, so that clients that failed together do not return together
@@ -180,8 +188,8 @@ class Http:
         if failure.asked_wait_s:
             what = f"{what} (it asks to wait {failure.asked_wait_s:,.0f} s)"
         tries = f", after {n_tries} tries" if n_tries > 1 else ""
-        error = failure.kind(self.secrets.mask(f"{self._vendor} at {self.origin}{tries}: {what}"))
-        error.status = failure.status
+        error = failure.kind(shortened(self.secrets.mask(f"{self._vendor} at {self.origin}{tries}: {what}")))
+        error.status, error.retry_after_s = failure.status, failure.asked_wait_s
         return error
 
     def _open_session(self) -> requests.Session:
@@ -221,10 +229,6 @@ def _session(connection: Connection) -> requests.Session:
     session.auth = _NoAuth()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.update({"User-Agent": f"al-agent/{version('al-agent')}", "Accept": "application/json"})
-    if connection.ca_file is not None:
-        session.verify = os.path.expanduser(os.fspath(connection.ca_file))
-        session.trust_env = False  # the environment's bundle would win over the one that was named
-        session.proxies.update(requests.utils.getproxies())  # type: ignore[attr-defined]  # missing in the stub
     return session
 
 
@@ -241,8 +245,9 @@ def checked_url(address: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        shown = text if "@" not in text else "one with a password in it"
-        raise ValueError(f"the server's address is {shown!r}; expected one such as https://labels.example.com")
+        is_no_key = "." in text and len(text) <= 60 and not {*"@="} & {*text}
+        shown = repr(text) if is_no_key or len(text) < 8 else "something else"
+        raise ValueError(f"the server's address is {shown}; expected one such as https://labels.example.com")
     if parts.username is not None or parts.password is not None:
         raise ValueError("the server's address holds a user name or password; pass the key as api_key= or by environment")
     if parts.query or parts.fragment:
@@ -253,7 +258,8 @@ def checked_url(address: str) -> str:
 def _read(response: requests.Response) -> _Answer | Failure:
     content = bytearray()
     begun = time.monotonic()
-    for block in response.iter_content(1 << 16):
+    # What has come, however little, so that a server that drips is noticed; the library's own way waits for a full block.
+    while block := response.raw.read1(1 << 16, decode_content=True):
         content += block
         if time.monotonic() - begun > _LONGEST_ANSWER_S or len(content) > _LARGEST_ANSWER:
             return ENDLESS

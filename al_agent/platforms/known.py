@@ -133,23 +133,35 @@ def push_numbers(
     sent = send(changed) if before.error is None else Sent(not_sent=list(changed), error=before.error)
     back = send(stale) if sent.error is None else Sent(not_sent=list(stale))
     error = sent.error or back.error
-
-    failed = {**before.failed, **sent.failed, **back.failed}
-    if read_back is not None and error is None:
-        stored = {i: wanted[i] for i in wanted if i not in failed and i not in sent.declined} | dict.fromkeys(back.done, 0)
-        now = read_back(list(stored))
-        failed |= {
-            item_id: "it is gone" if item_id not in now else f"the server has {now[item_id]:,} where {number} was sent"
-            for item_id, number in stored.items()
-            if now.get(item_id) != number
-        }
     if error is not None and not (sent.done or sent.declined or back.done or before.done):
         raise error
+
+    declined |= before.declined | sent.declined
+    failed = {i: why for i, why in {**before.failed, **sent.failed, **back.failed}.items() if i not in declined}
+    not_sent = [*before.not_sent, *sent.not_sent, *back.not_sent]
+    not_sent = [item_id for item_id in dict.fromkeys(not_sent) if item_id not in failed and item_id not in declined]
+    done = wanted.keys() - failed.keys() - declined.keys() - set(not_sent)
+    if read_back is not None and error is None:
+        failed |= _differences({i: wanted[i] for i in wanted if i in done} | dict.fromkeys(back.done, 0), read_back)
+        done -= failed.keys()
     return PushReport(
-        updated=tuple(item_id for item_id in sent.done if item_id not in failed),
-        unchanged=tuple(item_id for item_id in wanted if item_id not in changed and item_id not in failed),
-        declined={**declined, **sent.declined},
+        updated=tuple(item_id for item_id in wanted if item_id in done and item_id in changed),
+        unchanged=tuple(item_id for item_id in wanted if item_id in done and item_id not in changed),
+        declined=declined,
         failed=failed,
-        not_sent=(*sent.not_sent, *back.not_sent),
+        not_sent=tuple(not_sent),
         taken_back=tuple(item_id for item_id in (*back.done, *back.declined) if item_id not in failed),
     )
+
+
+def _differences(stored: Mapping[str, float], read_back: Callable[[Sequence[str]], Mapping[str, float]]) -> dict[str, str]:
+    """Where the vendor's numbers are not those that were sent."""
+    try:
+        now = read_back(list(stored))
+    except PlatformError as error:
+        return dict.fromkeys(stored, f"it is stored, and could not be read back: {error}")
+    return {
+        item_id: "it is gone" if item_id not in now else f"the server has {now[item_id]:,} where {number} was sent"
+        for item_id, number in stored.items()
+        if now.get(item_id) != number
+    }

@@ -6,7 +6,9 @@ import threading
 import time
 from collections import deque
 
-_PACES: dict[tuple[str, int | None], Pace] = {}
+from .parallel import pause
+
+_PACES: dict[str, Pace] = {}
 _PACES_LOCK = threading.Lock()
 
 
@@ -25,24 +27,41 @@ class Pace:
         self._not_before = 0.0
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Sleep until the next request may start, and count it."""
-        while (pause_s := self._claim()) > 0:
-            time.sleep(pause_s)
+    def wait(self, patience_s: float = float("inf")) -> float:
+        """Sleep until the next request may start, and count it.
+
+        Args:
+            patience_s: How long to wait where the server asked for a pause; the rate limit is waited for in any case.
+
+        Returns:
+            0, or the seconds that the server's pause still lasts where that is longer than the patience.
+        """
+        given_up_at = time.monotonic() + patience_s
+        while True:
+            held_s = self._not_before - time.monotonic()
+            if held_s > 0 and time.monotonic() + held_s > given_up_at:
+                return held_s
+            wait_s = max(held_s, self._claim() if held_s <= 0 else 0.0)
+            if wait_s <= 0:
+                return 0.0
+            pause(wait_s)
 
     def hold(self, seconds: float) -> None:
         """Start nothing for a while, because the server asked for it."""
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
+    def limit(self, calls_per_minute: int | None) -> None:
+        """Keep this limit too: of several, the strictest holds."""
+        if calls_per_minute is not None:
+            self._limit = calls_per_minute if self._limit is None else min(self._limit, calls_per_minute)
+
     def _claim(self) -> float:
-        """Seconds to wait before asking again; 0 where the request may start now."""
+        """Seconds to wait before asking again; 0 where the request is counted and may start now."""
         with self._lock:
-            now = time.monotonic()
-            if now < self._not_before:
-                return self._not_before - now
             if self._limit is None:
                 return 0.0
+            now = time.monotonic()
             while self._started and self._started[0] <= now - self._window_s:
                 self._started.popleft()
             if len(self._started) >= self._limit:
@@ -54,4 +73,6 @@ class Pace:
 def shared_pace(origin: str, calls_per_minute: int | None) -> Pace:
     """The one pace of this process towards a server: a vendor counts calls, not connectors."""
     with _PACES_LOCK:
-        return _PACES.setdefault((origin, calls_per_minute), Pace(calls_per_minute))
+        pace = _PACES.setdefault(origin, Pace(None))
+        pace.limit(calls_per_minute)
+        return pace

@@ -41,15 +41,16 @@ def read_pages(
         Unavailable: The server does not give all the rows that it counts.
     """
     seen: set[str] = set()
+    n_uncounted = 0
     for n_pass in range(_MAX_PASSES):
         total = count()
-        is_steady, n_new, longest, last = True, 0, 0, None
-        starts = range(0, total, page_size - 1) if page_size > 1 else range(total)
+        is_steady, n_new, longest, last, ids = True, 0, 0, None, list[str]()
+        starts = range(0, total + n_uncounted, max(1, page_size - 1))
         for rows in in_parallel(partial(fetch, page_size), starts, n_parallel):
             ids = [remote_id(row) for row in rows]
-            if last is not None and page_size > 1 and ids[:1] != [last]:
+            if ids and last is not None and page_size > 1 and ids[0] != last:
                 is_steady = False
-            last = ids[-1] if ids else None
+            last = ids[-1] if ids else last
             longest = max(longest, len(ids))
             n_before = len(seen)
             for row_id, row in zip(ids, rows):
@@ -58,6 +59,8 @@ def read_pages(
                     yield row
             n_new += len(seen) - n_before
             on_rows(len(seen) - n_before)
+        if len(ids) == page_size > 1:  # a full last page: there are more than were counted
+            n_uncounted, is_steady, n_new = max(8 * page_size, 2 * len(seen)), False, n_new or 1
         if len(seen) >= total and (is_steady or (n_pass and not n_new)):
             return
         if 1 < longest < page_size and longest < total:

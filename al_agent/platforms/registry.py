@@ -12,7 +12,7 @@ from .connection import Connection
 
 GROUP = "al_agent.platforms"
 
-_OTHER_WORDS = {"project_id": "project", "url": "base_url"}  # what one vendor calls so and another so
+_WORDS = (("project_id", "project"), ("url", "base_url"))  # what one vendor calls so and another so
 _SECRETS = ("api_key", "token", "password")
 
 
@@ -41,11 +41,14 @@ def open_platform(name: str, settings: Mapping[str, Any], connection: Mapping[st
             raise ValueError(
                 f"{setting} stands among the settings; keys come from the environment, where others do not read them"
             )
-        known = setting if setting in parameters else _OTHER_WORDS.get(setting, setting)
+        words = next((words for words in _WORDS if setting in words), (setting,))
+        known = next((word for word in words if word in parameters), setting)
         if known not in parameters or known == "connection":
             possible = [one for one in parameters if one not in (*_SECRETS, "connection", "client")]
             raise ValueError(f"{name} has no setting {setting!r}; it has {', '.join(possible) or 'none'}")
-        arguments[known] = value
+        # in a `project`, a number means the id and a text the name
+        is_number = setting == "project_id" and known == "project" and str(value).isdecimal()
+        arguments[known] = int(value) if is_number else value
     if connection:
         if "connection" not in parameters:
             raise ValueError(f"{name} takes no settings of a connection")

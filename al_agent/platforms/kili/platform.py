@@ -148,7 +148,8 @@ class PlatformKili(RemoteProject):
             ranks: Item id to rank from 0 to 999,999.
             resets: Items whose priority goes back to 0, unless they have none.
             verify: Read the priorities back, and report as failed what is not as it was sent.
-            preannotations: Item id to guesses, stored as predictions of the model `al-agent` in place of its earlier ones.
+            preannotations: Item id to guesses, stored as predictions of the model `al-agent` in place of its earlier ones;
+                sent with every push, since what is stored of them cannot be told from a listing.
 
         Raises:
             ValueError: A rank or a guess cannot be sent. Nothing is changed then.
@@ -172,6 +173,17 @@ class PlatformKili(RemoteProject):
                     )
                 except _EachIsRefused:
                     self._has_tiers, self._sends_each = True, False
+
+    def check_guesses(self, guesses: Mapping[str, Sequence[Guess]]) -> None:
+        """Check, before a round is noted, that annotators can be shown these guesses.
+
+        Raises:
+            ValueError: No job of the project takes one of them.
+        """
+        if guesses:
+            jobs = mapping.Jobs(self._wire.interface())
+            for item_id, those in guesses.items():
+                jobs.to_response(item_id, those)
 
     def problems(self) -> tuple[str, ...]:
         """None: Kili documents that it serves by priority, whoever an asset is assigned to; this is not verified."""

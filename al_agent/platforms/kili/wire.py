@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import AuthenticationFailed, NotFound, PlatformError, Rejected, Unavailable
+from ..failures import shortened
 from ..http import Http
 from ..shapes import checked_object, checked_rows
 
@@ -136,9 +137,9 @@ class Wire:
     def _error(self, errors: Any) -> PlatformError:
         first = errors[0] if isinstance(errors, list) else errors
         said = first if isinstance(first, dict) else {"message": first}
-        message = " ".join(str(said.get("message")).split())[:300]
+        message = " ".join(str(said.get("message")).split())
         code = str((said.get("extensions") or {}).get("code", ""))
-        text = self._http.secrets.mask(f"Kili: {message}")
+        text = shortened(self._http.secrets.mask(f"Kili: {message}"))
         if any(word in f"{code} {message}".lower() for word in ("unauthenticated", "unauthorized", "api key", "forbidden")):
             return AuthenticationFailed(f"{text}; check the key and its rights in this project")
         return Rejected(text)

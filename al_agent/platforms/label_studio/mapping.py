@@ -20,7 +20,8 @@ UNCERTAINTY = "Uncertainty sampling"
 SEQUENTIAL = "Sequential sampling"
 _FORMAT = "al-agent-%Y-%m-%d-%H%M%S-%f"
 _VERSION = re.compile(r"al-agent-\d{4}-\d\d-\d\d-\d{6}-\d{6}")
-_UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)")
+_UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)\Z")
+_BUCKETS = ("s3", "gs", "azure-blob")
 
 
 class Task(NamedTuple):
@@ -70,24 +71,25 @@ def to_task(row: Mapping[str, Any], ids: str, media_field: str | None) -> Task:
         name = str(value)
     else:
         path = "" if media is None or media.startswith("data:") else to_path(media)
-        if not path:
+        name = path if ids == "path" else path.rpartition("/")[2]
+        if not name:
             raise PlatformError(
                 f"task {row['id']} has no file name in its data ({media_field or 'no image field'}); "
                 'use another id: ids="remote" for task numbers, or ids="data.FIELD"'
             )
-        name = path if ids == "path" else path.rpartition("/")[2]
     return Task(name, to_state(row), media)
 
 
 def to_path(media: str) -> str:
     """The path in the address of an image: without host or bucket, and without what an upload put before the name."""
-    uploaded = _UPLOADED.fullmatch(media.partition("?")[0])
-    if uploaded:
-        return urllib.parse.unquote(uploaded[1])
+    scheme, _, place = media.partition("://")
+    if scheme in _BUCKETS:  # a key is no URL: `?`, `#` and `%` are letters of it
+        return place.partition("/")[2]
     parts = urllib.parse.urlsplit(media)
-    if parts.path.rstrip("/") == "/data/local-files":
+    if parts.path.rstrip("/").endswith("/data/local-files"):  # a server may have a path of its own
         return urllib.parse.parse_qs(parts.query).get("d", [""])[0].lstrip("/")
-    return urllib.parse.unquote(parts.path).strip("/")
+    uploaded = _UPLOADED.search(parts.path)
+    return urllib.parse.unquote(uploaded[1] if uploaded else parts.path).strip("/")
 
 
 def to_item(task_id: int, task: Task, rank: int | None, server: str) -> Item:
@@ -101,6 +103,11 @@ def media_field(project: Mapping[str, Any]) -> str | None:
     inputs = [one for tag in _tags(project).values() for one in tag.get("inputs") or () if isinstance(one.get("value"), str)]
     inputs.sort(key=lambda one: one.get("type") != "Image")
     return str(inputs[0]["value"]) if inputs else None
+
+
+def to_settings(project: Mapping[str, Any]) -> dict[str, str]:
+    """The project's settings that a push changes."""
+    return {"sampling": str(project.get("sampling") or SEQUENTIAL), "model_version": str(project.get("model_version") or "")}
 
 
 def is_ours(version: str | None) -> bool:

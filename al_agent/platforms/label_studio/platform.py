@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...errors import PlatformError, Rejected, Unavailable
+from ...errors import PlatformError, Rejected
 from ..base import Guess, Item, PushReport
-from ..batches import Sent, cut
 from ..connection import Connection
 from ..known import Known, RemoteProject, checked_ranks
 from ..progress import bar
 from ..secrecy import checked_key
 from . import mapping, settings, wire
+from .imports import import_missing
 from .tasks import Tasks
 from .versions import SAME, VersionPlan, plan
 
-_TRIES = 3
 _MOST_SURPLUS = 100  # predictions that stand twice do no harm to the order, and are removed one by one
 
 
@@ -28,9 +26,9 @@ class PlatformLabelStudio(RemoteProject):
 
     Label Studio has no priorities. It has predictions with a score, and a sampling method that gives annotators the task
     with the lowest score first. A push therefore imports one prediction for each picked task, under a model version of ours
-    (`al-agent-000001`, ...), and sets the project to `Uncertainty sampling` with that version. Then "Label All Tasks" gives
-    the batch in its order, before all other tasks. Labels, tasks and other people's predictions are not touched, and the
-    next task is never asked for, since that would reserve it.
+    (such as `al-agent-2026-11-21-032630-627015`), and sets the project to `Uncertainty sampling` with that version. Then
+    "Label All Tasks" gives the batch in its order, before all other tasks. Labels, tasks and other people's predictions are
+    not touched, and the next task is never asked for, since that would reserve it.
 
     Only one model version's predictions are shown to annotators. So that pre-annotations stay visible, the regions of the
     project's own version travel in ours for the picked tasks; or give your own with `preannotations`. The project's earlier
@@ -107,7 +105,7 @@ class PlatformLabelStudio(RemoteProject):
         self._media_field = mapping.media_field(project)
         total = int(project.get("task_number") or 0)
         with bar(self._connection, "listing", total) as move:
-            tasks = self._tasks.read(total, move)
+            tasks = self._tasks.read(project, move)
         version = project.get("model_version")
         ranks = self._ranks_in(str(version)) if mapping.is_ours(version) else {}
         for task_id, task in tasks.items():
@@ -151,40 +149,62 @@ class PlatformLabelStudio(RemoteProject):
         }
         scores = {task_of[item_id]: mapping.to_score(ranks[item_id]) for item_id in rankable}
         open_tasks = {int(remote_id) for item_id, remote_id in known.remote_id.items() if known.why_not(item_id) is None}
-        own_version = self._own_settings(project)["model_version"]
-        todo = first = plan(scores, results, self._predictions(), open_tasks, own_version)
-        back = [i for i in resets if i not in ranks and int(known.remote_id.get(i, -1)) in todo.boosted]
-        if not rankable:
-            if back:
-                self.restore()
-            return PushReport(declined=declined, taken_back=tuple(back))
+        own = self._own_settings(project)
+        own_version = None if own is None else own["model_version"]
 
-        sent = Sent()
-        with bar(self._connection, "pushing", total=len(todo.missing)) as move:
-            for n_tries in range(_TRIES):
-                sent = self._import(todo, move)
-                if not isinstance(sent.error, Unavailable):
-                    break
-                if n_tries + 1 < _TRIES:  # it may have been done all the same: look before sending again
-                    time.sleep(min(self._connection.longest_wait_s, self._connection.first_wait_s * 2**n_tries))
-                    with contextlib.suppress(PlatformError):
-                        todo = plan(scores, results, self._predictions(), open_tasks, own_version)
+        def look() -> VersionPlan:
+            return plan(scores, results, self._predictions(), open_tasks, own_version)
+
+        first = look()
+        boosted = first.boosted
+        back = [i for i in resets if i not in ranks and int(known.remote_id.get(i, -1)) in boosted]
+        shown = str(project.get("model_version") or "")
+        if not rankable:
+            if back and self._change_settings:
+                self.restore()
+                shown = ""
+            elif back:
+                for version in first.held.keys() - {shown}:
+                    self._wire.delete_version(version)
+            still_shown = first.held.get(shown, frozenset())
+            return PushReport(
+                declined=declined, taken_back=tuple(i for i in back if int(known.remote_id[i]) not in still_shown)
+            )
+
+        with bar(self._connection, "pushing", total=len(first.missing)) as move:
+            todo, sent = import_missing(self._wire, first, look, move)
         stored = {*todo.stored, *map(int, sent.done)}
         if not stored and sent.error is not None:
             raise sent.error
-        failed = {int(task): why for task, why in sent.failed.items()}
+        failed = {int(task): why for task, why in sent.failed.items() if int(task) not in stored}
         is_served = not stored or self._serve(project, todo, failed, stored)
         if verify and stored and is_served:
             failed |= self._differences(todo, {task: scores[task] for task in stored})
+        still_shown = todo.held.get(todo.version if self._change_settings else shown, frozenset())
+        is_back = bool(stored) and is_served
         item_of = {task_id: item_id for item_id, task_id in task_of.items()}
         return PushReport(
             updated=tuple(i for i in rankable if task_of[i] in stored - first.stored - failed.keys()),
             unchanged=tuple(i for i in rankable if task_of[i] in stored & first.stored - failed.keys()),
             declined={**declined, **{item_of[int(task)]: why for task, why in sent.declined.items()}},
             failed={i: failed[task_of[i]] for i in rankable if task_of[i] in failed},
-            not_sent=tuple(item_of[int(task)] for task in sent.not_sent),
-            taken_back=tuple(back) if stored and is_served else (),
+            not_sent=tuple(item_of[int(task)] for task in sent.not_sent if int(task) not in stored),
+            taken_back=tuple(i for i in back if is_back and int(known.remote_id[i]) not in still_shown),
         )
+
+    def check_guesses(self, guesses: Mapping[str, Sequence[Guess]]) -> None:
+        """Check, before a round is noted, that annotators can be shown these guesses.
+
+        Args:
+            guesses: Item id to guesses.
+
+        Raises:
+            ValueError: The project's label configuration has no place for one of them.
+            PlatformError: The project cannot be read.
+        """
+        project = self._wire.project()
+        for item_id, of_item in guesses.items():
+            mapping.to_result(project, item_id, of_item)
 
     def restore(self) -> dict[str, str]:
         """Put the project's own `sampling` and `model_version` back, and remove our predictions.
@@ -197,7 +217,7 @@ class PlatformLabelStudio(RemoteProject):
             PlatformError: The server did not do it; it may be repeated.
         """
         project = self._wire.project()
-        own = self._own_settings(project)
+        own = self._own_settings(project) or {"sampling": mapping.SEQUENTIAL, "model_version": ""}
         try:
             self._wire.change_project(own)
         except Rejected:  # its model version is gone
@@ -220,7 +240,7 @@ class PlatformLabelStudio(RemoteProject):
         return [self._item(row) for row in rows]
 
     def problems(self) -> tuple[str, ...]:
-        """Settings of the project that keep annotators from getting the batch in its order."""
+        """Settings of the project that keep annotators from getting the batch in its order, and what is left over."""
         project = self._wire.project()
         found = []
         if not mapping.is_ours(project.get("model_version")):
@@ -238,6 +258,10 @@ class PlatformLabelStudio(RemoteProject):
                 found.append("tasks with overlap come before all others: switch off 'show tasks with overlap first'")
         if project.get("show_collab_predictions") is False:
             found.append("the project does not show predictions to annotators: pre-annotations are hidden")
+        ours = {version: count for version, count in self._wire.versions().items() if mapping.is_ours(version)}
+        n_left = sum(count for version, count in ours.items() if version not in (max(ours), project.get("model_version")))
+        if n_left:
+            found.append(f"{n_left:,} predictions of earlier batches are left over; the next push removes them")
         return tuple(found)
 
     def close(self) -> None:
@@ -254,61 +278,12 @@ class PlatformLabelStudio(RemoteProject):
         rows = self._wire.queue(version, n_tasks) if n_tasks else []
         return {int(row["id"]): mapping.to_rank(row["predictions_score"]) for row in rows}
 
-    def _own_settings(self, project: Mapping[str, Any]) -> dict[str, str]:
-        """The user's settings: those that the project has, or that were kept when ours took their place."""
-        version = project.get("model_version") or ""
-        if not mapping.is_ours(version):
-            return {"sampling": str(project.get("sampling") or mapping.SEQUENTIAL), "model_version": str(version)}
-        return settings.saved(self.key) or {"sampling": mapping.SEQUENTIAL, "model_version": ""}
-
-    def _import(self, todo: VersionPlan, on_rows: Callable[[int], object]) -> Sent:
-        """Import the missing predictions, task numbers as ids, until they are there or it cannot be done now."""
-        total = Sent()
-        for chunk in cut(todo.missing, wire.ROWS_PER_IMPORT):
-            rows = list(chunk)
-            if total.error is not None:
-                total.not_sent += [str(row["task"]) for row in rows]
-                continue
-            total.add(self._import_chunk(todo.version, rows))
-            on_rows(len(rows))
-        return total
-
-    def _import_chunk(self, version: str, rows: list[dict[str, Any]]) -> Sent:
-        sent = Sent()
-        try:
-            try:
-                n_created = self._wire.import_predictions(rows)
-            except Rejected:
-                n_before = len(rows)
-                rows = self._without_the_gone(rows, sent)
-                if len(rows) == n_before:
-                    raise
-                n_created = self._wire.import_predictions(rows) if rows else 0
-            if n_created != len(rows):
-                there = self._scores_in(version)
-                why = "Label Studio dropped it without a word: its regions may not fit the labeling configuration"
-                sent.failed = {str(row["task"]): why for row in rows if row["task"] not in there}
-                rows = [row for row in rows if row["task"] in there]
-        except PlatformError as error:
-            sent.failed.update({str(row["task"]): str(error) for row in rows})
-            sent.error = error
-            return sent
-        sent.done = [str(row["task"]) for row in rows]
-        return sent
-
-    def _without_the_gone(self, rows: list[dict[str, Any]], sent: Sent) -> list[dict[str, Any]]:
-        """The rows whose task exists; one that does not makes the server refuse all."""
-        there = {int(row["id"]) for row in self._wire.tasks_by_id([row["task"] for row in rows])}
-        sent.declined.update({str(row["task"]): "not in the project any more" for row in rows if row["task"] not in there})
-        return [row for row in rows if row["task"] in there]
+    def _own_settings(self, project: Mapping[str, Any]) -> dict[str, str] | None:
+        """The user's settings: those that the project has, or those kept here when ours took their place; else None."""
+        return settings.saved(self.key) if mapping.is_ours(project.get("model_version")) else mapping.to_settings(project)
 
     def _predictions(self) -> list[dict[str, Any]]:
         return self._wire.predictions() if any(self._wire.versions().values()) else []
-
-    def _scores_in(self, version: str) -> dict[int, float]:
-        """Task to score in a version, as the server has them now."""
-        rows = self._wire.predictions()
-        return {int(row["task"]): float(row["score"] or 0) for row in rows if row.get("model_version") == version}
 
     def _serve(self, project: Mapping[str, Any], todo: VersionPlan, failed: dict[int, str], stored: Collection[int]) -> bool:
         """Let the project give out the version, and clean up after earlier ones; whether it is given out."""
@@ -316,24 +291,27 @@ class PlatformLabelStudio(RemoteProject):
         try:
             if self._change_settings and any(project.get(name) != value for name, value in wanted.items()):
                 if not mapping.is_ours(project.get("model_version")):
-                    settings.save(self.key, self._own_settings(project))
+                    settings.save(self.key, mapping.to_settings(project))
                 self._wire.change_project(wanted)
         except PlatformError as error:
             failed.update(dict.fromkeys(stored, f"its score is stored, and not served yet: {error}"))
             return False
-        with contextlib.suppress(PlatformError):  # the order is right already; the next push cleans up too
-            for version in todo.stale:
-                if self._change_settings or project.get("model_version") != version:
-                    self._wire.delete_version(version)
-            for prediction_id in todo.surplus[:_MOST_SURPLUS]:
-                self._wire.delete_prediction(prediction_id)
-            if self._tab is not None:
+        # the order is right already; what does not succeed now is done by the next push
+        if self._tab is not None:
+            with contextlib.suppress(PlatformError):
                 self._wire.show_tab(self._tab, todo.version)
+        for version in todo.stale:
+            if self._change_settings or project.get("model_version") != version:
+                with contextlib.suppress(PlatformError):
+                    self._wire.delete_version(version)
+        for prediction_id in todo.surplus[:_MOST_SURPLUS]:
+            with contextlib.suppress(PlatformError):
+                self._wire.delete_prediction(prediction_id)
         return True
 
     def _differences(self, todo: VersionPlan, wanted: Mapping[int, float]) -> dict[int, str]:
         """Why the server does not serve what was sent, task by task."""
-        project, scores = self._wire.project(), self._scores_in(todo.version)
+        project, scores = self._wire.project(), self._wire.scores(todo.version)
         if self._change_settings and project.get("model_version") != todo.version:
             return dict.fromkeys(wanted, f"the project shows the model version {project.get('model_version')!r} now")
         if self._change_settings and project.get("sampling") != mapping.UNCERTAINTY:

@@ -27,16 +27,24 @@ class VersionPlan:
         missing: Predictions that the version lacks, most urgent first.
         stored: Tasks whose prediction is there.
         surplus: Ids of predictions that stand there twice.
-        stale: Other versions of ours.
-        boosted: Tasks that any version of ours has a prediction of.
+        held: Version of ours to the tasks that it has a prediction of.
     """
 
     version: str
     missing: tuple[dict[str, Any], ...]
     stored: frozenset[int]
     surplus: tuple[int, ...]
-    stale: tuple[str, ...]
-    boosted: frozenset[int]
+    held: Mapping[str, frozenset[int]]
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """Versions of ours other than the batch's."""
+        return tuple(sorted(self.held.keys() - {self.version}))
+
+    @property
+    def boosted(self) -> frozenset[int]:
+        """Tasks that any version of ours has a prediction of."""
+        return frozenset().union(*self.held.values())
 
 
 def plan(
@@ -53,15 +61,16 @@ def plan(
         results: Task to the regions that annotators are to be shown; a task without keeps what it shows now.
         predictions: All of the project's.
         open_tasks: Tasks that can still be labeled; predictions of others do no harm.
-        shown_version: The user's own model version, whose regions stay visible.
+        shown_version: The user's own model version, whose regions stay visible; None where nobody knows it, which takes
+            the newest regions of any version that is not ours.
     """
     ours: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
     shown: dict[int, Sequence[Mapping[str, Any]]] = {}
-    for row in predictions:
+    for row in sorted(predictions, key=lambda row: int(row["id"])):
         version, task = row.get("model_version"), int(row["task"])
         if mapping.is_ours(version):
             ours.setdefault(str(version), {}).setdefault(task, []).append(row)
-        elif version == shown_version and row.get("result"):
+        elif row.get("result") and (shown_version is None or version == shown_version):
             shown[task] = row["result"]
     latest = max(ours, default=None)
     there = ours.get(latest, {}) if latest is not None else {}
@@ -87,6 +96,5 @@ def plan(
         missing=tuple(missing),
         stored=frozenset(task for task in scores if task in there),
         surplus=tuple(int(row["id"]) for rows in there.values() for row in rows[1:]),
-        stale=tuple(sorted(other for other in ours if other != version)),
-        boosted=frozenset(task for rows in ours.values() for task in rows),
+        held={version: frozenset(tasks) for version, tasks in ours.items()},
     )

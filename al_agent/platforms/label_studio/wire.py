@@ -150,6 +150,10 @@ class Wire:
         rows = self.http.get("/api/predictions/", {"project": self._project_id}, read_timeout_s=_SLOW_S)
         return checked_rows(rows, ("id", "task"), "predictions", "Label Studio")
 
+    def scores(self, version: str) -> dict[int, float]:
+        """Task to score in a model version."""
+        return {int(row["task"]): float(row["score"] or 0) for row in self.predictions() if row.get("model_version") == version}
+
     def versions(self) -> dict[str, int]:
         """Number of predictions of each model version."""
         counts = _object(self.http.get(f"/api/projects/{self._project_id}/model-versions", read_timeout_s=_SLOW_S), "list")

@@ -12,7 +12,9 @@ import pytest
 from kili_double import KiliDouble
 from superannotate_double import SuperAnnotateDouble
 
+from al_agent import PlatformLocal
 from al_agent.cli import main
+from al_agent.cli.project import Asked, resolve, write
 
 NAMES = [f"img_{number:02d}.jpg" for number in range(20)]
 
@@ -127,6 +129,34 @@ def test_settings_keep_their_kind_and_reach_the_platform(
         told = run(capsys, "status", folder)
     assert told["counts"]["unlabeled"] == 20
     assert told["problems"] == []
+
+
+def test_a_number_given_as_the_project_is_its_id_and_a_text_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SuperAnnotateDouble() as double:
+        double.add_items("root", NAMES)
+        monkeypatch.setenv("SA_TOKEN", double.token)
+        words = ["--platform", "superannotate", "--url", double.url]
+        for project in ("501", "proj"):
+            assert run(capsys, "status", str(tmp_path), *words, "--project-id", project)["n_items"] == 20
+
+
+def test_settings_in_any_letters_are_read_as_they_were_written(
+    kili: KiliDouble, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"project_id": "Straße 🚀 \x7f", "n": 3, "flag": True, "names": ["東", 'say "hi"']}
+    write(tmp_path / "al_agent.toml", "kili", settings, {"n_parallel": 2})
+    assert resolve(Asked(tmp_path)) == ("kili", settings, {"n_parallel": 2})
+
+
+def test_the_environment_of_a_remote_project_leaves_local_ones_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PlatformLocal.create(tmp_path, images=NAMES)
+    monkeypatch.setenv("AL_AGENT_PROJECT_ID", "7")
+    monkeypatch.setenv("AL_AGENT_URL", "https://labels.example.com")
+    assert run(capsys, "status", str(tmp_path))["n_items"] == 20
 
 
 @pytest.mark.parametrize(

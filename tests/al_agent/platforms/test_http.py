@@ -27,6 +27,7 @@ from al_agent import AuthenticationFailed, NotFound, PlatformError, RateLimited,
 from al_agent.platforms.connection import Connection
 from al_agent.platforms.failures import of_status
 from al_agent.platforms.http import Http, checked_url
+from al_agent.platforms.parallel import in_parallel
 from al_agent.platforms.secrecy import Secrets
 
 KEY = 'a"secret/key+0815'
@@ -147,7 +148,7 @@ def test_a_wait_that_is_longer_than_we_would_wait_is_told_at_once(double: Echo, 
     ("headers", "wait_s"),
     [
         ({"Retry-After": "7"}, 7.0),
-        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "0"}, None),
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "inf"}, None),
         ({"Retry-After": "nan"}, None),
@@ -155,8 +156,8 @@ def test_a_wait_that_is_longer_than_we_would_wait_is_told_at_once(double: Echo, 
         ({}, None),
         ({"Retry-After": "Wed, 01 Jan 2020 00:00:09 GMT", "Date": "Wed, 01 Jan 2020 00:00:00 GMT"}, 9.0),
         ({"Retry-After": "Fri, 01 Jan 2100 00:00:09 GMT", "Date": "Fri, 01 Jan 2100 00:00:00 GMT"}, 9.0),
-        ({"Retry-After": "Wed, 01 Jan 2020 00:00:09 GMT", "Date": "nonsense"}, 0.0),
-        ({"Retry-After": "Wed, 01 Jan 2020 00:00:09 GMT"}, 0.0),
+        ({"Retry-After": "Wed, 01 Jan 2020 00:00:09 GMT", "Date": "nonsense"}, None),
+        ({"Retry-After": "Wed, 01 Jan 2020 00:00:09 GMT"}, None),
     ],
 )
 def test_what_retry_after_asks_for(headers: dict[str, str], wait_s: float | None) -> None:
@@ -417,3 +418,81 @@ def test_the_rate_limit_counts_every_try(double: Echo, make_http: Make) -> None:
 
 def test_its_name_shows_no_key(make_http: Make) -> None:
     assert repr(make_http(f"https://labels.example.com/{quote(KEY)}")) == "Http('https://labels.example.com/***')"
+
+
+def test_no_proxy_is_kept_to_with_an_authority_of_ones_own(
+    double: Echo, make_http: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.write_text("of no use to http")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert make_http(double.url, {"ca_file": authority}).get("/") == {"n": 1}
+
+
+def test_a_key_across_the_place_where_a_long_answer_is_cut_is_not_shown(double: Echo, make_http: Make) -> None:
+    for n_before in range(500, 620, 7):
+        double.faults.append(Fault(status=400, body={"detail": "x" * n_before + KEY}))
+        with pytest.raises(Rejected) as caught:
+            make_http(double.url).get("/")
+        assert KEY[:6] not in str(caught.value)
+
+
+@pytest.mark.parametrize("asked", ["0", "Wed, 01 Jan 2020 00:00:00 GMT"])
+def test_being_asked_to_wait_for_no_time_at_all_is_waited_for_as_if_not_asked(
+    asked: str, double: Echo, make_http: Make
+) -> None:
+    double.faults.append(Fault(times=None, status=429, headers={"Retry-After": asked}))
+    begun = time.monotonic()
+    with pytest.raises(RateLimited):
+        make_http(double.url, {"first_wait_s": 0.2, "longest_wait_s": 0.2}).get("/")
+    assert time.monotonic() - begun > 0.2  # nine pauses of 0.1 s on average
+
+
+def test_being_asked_to_wait_again_and_again_is_done_as_long_as_patience_lasts(double: Echo, make_http: Make) -> None:
+    double.faults.append(Fault(times=15, status=429, headers={"Retry-After": "0.02"}))
+    assert make_http(double.url).get("/") == {"n": 1}
+    assert len(double.requests) == 16
+
+
+def test_an_impatient_connection_does_not_wait_out_the_pause_of_a_patient_one(double: Echo, make_http: Make) -> None:
+    double.faults.append(Fault(status=429, headers={"Retry-After": "2"}))
+    patient, impatient = make_http(double.url, {"give_up_after_s": 60}), make_http(double.url, {"give_up_after_s": 0.2})
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(patient.get, "/")
+        while not double.requests:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        with pytest.raises(RateLimited, match=r"asked for a pause \(it asks to wait [12] s\)"):
+            impatient.get("/")
+        assert slow.result() == {"n": 1}
+
+
+@pytest.mark.parametrize("address", ["http://a..b", f"http://{'a' * 70}.example"])
+def test_an_address_that_no_server_can_have_is_unavailable(address: str, make_http: Make) -> None:
+    with pytest.raises(Unavailable):
+        make_http(address).get("/")
+
+
+def test_missing_certificates_of_the_environment_are_unavailable(make_http: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "no-such-file.pem")
+    with pytest.raises(Unavailable, match="REQUESTS_CA_BUNDLE"):
+        make_http("https://127.0.0.1:9").get("/")
+
+
+def test_an_interrupt_ends_the_retries_of_requests_under_way(double: Echo, make_http: Make) -> None:
+    double.faults.append(Fault(times=None, status=503))
+    http = make_http(double.url, {"first_wait_s": 30.0, "longest_wait_s": 30.0, "give_up_after_s": 120.0})
+
+    def work(number: int) -> int:
+        if number == 3:
+            while len(double.requests) < 3:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        http.get("/")
+        return number
+
+    begun = time.monotonic()
+    with pytest.raises((KeyboardInterrupt, Unavailable)):
+        list(in_parallel(work, reversed(range(4)), 4))
+    assert time.monotonic() - begun < 5
