@@ -66,22 +66,8 @@ def test_json_has_ranks_gains_reasons_and_the_configuration(tmp_path: Path, risi
     assert (content["round"], content["name"], content["config"]["method"]) == (1, "Monday", "UNCERTAINTY")
     assert [item.pop("name") for item in content["items"]] == ["c.png", "b.png", "a.png"]
     assert content["items"] == [
-        {
-            "item_id": "c.png",
-            "name": "c.png",
-            "rank": 0,
-            "priority": 2,
-            "gain": 2.0,
-            "reason": "uncertainty 2, 66th percentile",
-        },
-        {
-            "item_id": "b.png",
-            "name": "b.png",
-            "rank": 1,
-            "priority": 1,
-            "gain": 1.0,
-            "reason": "uncertainty 1, 33rd percentile",
-        },
+        {"item_id": "c.png", "rank": 0, "priority": 2, "gain": 2.0, "reason": "uncertainty 2, 66th percentile"},
+        {"item_id": "b.png", "rank": 1, "priority": 1, "gain": 1.0, "reason": "uncertainty 1, 33rd percentile"},
         {"item_id": "a.png", "rank": None, "priority": 0, "gain": None, "reason": None},
     ]
 

@@ -156,20 +156,16 @@ class PlatformLabelStudio(RemoteProject):
             return plan(scores, results, self._predictions(), open_tasks, own_version)
 
         first = look()
-        boosted = first.boosted
-        back = [i for i in resets if i not in ranks and int(known.remote_id.get(i, -1)) in boosted]
-        shown = str(project.get("model_version") or "")
+        back = {i: int(known.remote_id[i]) for i in resets if i not in ranks and i in known.remote_id}
+        shown = "" if self._change_settings else str(project.get("model_version") or "")
         if not rankable:
-            if back and self._change_settings:
+            taken_back = first.taken_back(back, shown)
+            if taken_back and self._change_settings:
                 self.restore()
-                shown = ""
-            elif back:
+            elif taken_back:
                 for version in first.held.keys() - {shown}:
                     self._wire.delete_version(version)
-            still_shown = first.held.get(shown, frozenset())
-            return PushReport(
-                declined=declined, taken_back=tuple(i for i in back if int(known.remote_id[i]) not in still_shown)
-            )
+            return PushReport(declined=declined, taken_back=taken_back)
 
         with bar(self._connection, "pushing", total=len(first.missing)) as move:
             todo, sent = import_missing(self._wire, first, look, move)
@@ -180,8 +176,7 @@ class PlatformLabelStudio(RemoteProject):
         is_served = not stored or self._serve(project, todo, failed, stored)
         if verify and stored and is_served:
             failed |= self._differences(todo, {task: scores[task] for task in stored})
-        still_shown = todo.held.get(todo.version if self._change_settings else shown, frozenset())
-        is_back = bool(stored) and is_served
+        shown = todo.version if self._change_settings else shown
         item_of = {task_id: item_id for item_id, task_id in task_of.items()}
         return PushReport(
             updated=tuple(i for i in rankable if task_of[i] in stored - first.stored - failed.keys()),
@@ -189,7 +184,7 @@ class PlatformLabelStudio(RemoteProject):
             declined={**declined, **{item_of[int(task)]: why for task, why in sent.declined.items()}},
             failed={i: failed[task_of[i]] for i in rankable if task_of[i] in failed},
             not_sent=tuple(item_of[int(task)] for task in sent.not_sent if int(task) not in stored),
-            taken_back=tuple(i for i in back if is_back and int(known.remote_id[i]) not in still_shown),
+            taken_back=todo.taken_back(back, shown) if stored and is_served else (),
         )
 
     def check_guesses(self, guesses: Mapping[str, Sequence[Guess]]) -> None:
@@ -304,8 +299,8 @@ class PlatformLabelStudio(RemoteProject):
             if self._change_settings or project.get("model_version") != version:
                 with contextlib.suppress(PlatformError):
                     self._wire.delete_version(version)
-        for prediction_id in todo.surplus[:_MOST_SURPLUS]:
-            with contextlib.suppress(PlatformError):
+        with contextlib.suppress(PlatformError):
+            for prediction_id in todo.surplus[:_MOST_SURPLUS]:
                 self._wire.delete_prediction(prediction_id)
         return True
 

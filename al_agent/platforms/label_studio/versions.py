@@ -41,10 +41,10 @@ class VersionPlan:
         """Versions of ours other than the batch's."""
         return tuple(sorted(self.held.keys() - {self.version}))
 
-    @property
-    def boosted(self) -> frozenset[int]:
-        """Tasks that any version of ours has a prediction of."""
-        return frozenset().union(*self.held.values())
+    def taken_back(self, task_of: Mapping[str, int], shown: str) -> tuple[str, ...]:
+        """Those of these items that a version of ours has, and not the version that the project shows."""
+        gone = frozenset[int]().union(*self.held.values()) - self.held.get(shown, frozenset())
+        return tuple(item_id for item_id, task in task_of.items() if task in gone)
 
 
 def plan(

@@ -152,7 +152,9 @@ class Wire:
 
     def scores(self, version: str) -> dict[int, float]:
         """Task to score in a model version."""
-        return {int(row["task"]): float(row["score"] or 0) for row in self.predictions() if row.get("model_version") == version}
+        return {
+            int(row["task"]): float(row["score"] or 0) for row in self.predictions() if row.get("model_version") == version
+        }
 
     def versions(self) -> dict[str, int]:
         """Number of predictions of each model version."""
