@@ -245,7 +245,7 @@ def checked_url(address: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        is_no_key = "." in text and len(text) <= 60 and not {*"@="} & {*text}
+        is_no_key = ("." in text or "://" in text) and len(text) <= 60 and not {*"@="} & {*text}
         shown = repr(text) if is_no_key or len(text) < 8 else "something else"
         raise ValueError(f"the server's address is {shown}; expected one such as https://labels.example.com")
     if parts.username is not None or parts.password is not None:

@@ -14,14 +14,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from http_double import Fault, Request
 from label_studio_proxy import LabelStudioProxy
-from label_studio_server import LabelStudioAdmin, LabelStudioServer, box_result, choice_result
+from label_studio_server import LabelStudioAdmin, LabelStudioServer, box_result, choice_result, label_config
 from PIL import Image
 
 from al_agent import (
@@ -33,13 +34,14 @@ from al_agent import (
     SamplerConfig,
     Unavailable,
 )
-from al_agent.platforms.base import ChecksSettings, Guess, ItemState, ShowsQueue
+from al_agent.platforms.base import ChecksGuesses, ChecksSettings, Guess, ItemState, ShowsQueue
 from al_agent.platforms.connection import Connection
 from al_agent.platforms.label_studio import PlatformLabelStudio
 from al_agent.platforms.label_studio.mapping import is_ours
 
 QUICK = Connection(first_wait_s=0.01, longest_wait_s=0.05, show_progress=False)
 IMPORT, TASKS, PROJECT = "POST import/predictions", "GET tasks", "PATCH projects"
+DELETE = "DELETE projects/model-versions"
 OURS = "ours"
 
 
@@ -252,6 +254,72 @@ def test_the_second_listing_is_as_a_new_one_after_every_kind_of_change(make: Cal
     assert "renamed.jpg" in [item.id for item in platform.list_items()]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"maximum_annotations": 1},
+        {"overlap_cohort_percentage": 20},
+        {"skip_queue": "IGNORE_SKIPPED"},
+        {"label_config": label_config("choices").replace("$image", "$other")},
+    ],
+)
+def test_the_second_listing_is_as_a_new_one_after_a_change_of_the_projects_settings(
+    make: Callable[..., Studio], change: dict[str, Any]
+) -> None:
+    """Label Studio marks tasks as done or open then, and leaves the moment of their last change as it was."""
+    studio = make(0, maximum_annotations=2)
+    data = [
+        {"image": f"https://images.example.com/{n}.jpg", "other": f"https://images.example.com/b{n}.jpg"} for n in range(6)
+    ]
+    tasks = studio.admin.import_tasks(studio.project_id, data)
+    other = studio.admin.invite(f"settings-{studio.project_id}@example.com")
+    studio.admin.annotate(tasks[0], [choice_result("cat")])
+    studio.admin.skip(tasks[0], as_token=other)
+    studio.admin.annotate(tasks[1], [choice_result("cat")])
+    age(studio, 3600)
+    studio.admin.import_tasks(studio.project_id, [{"image": "new.jpg", "other": "b_new.jpg"}])
+    platform = studio.connect()
+    before = studio.states(platform)
+    assert list(before.values()) == ["partly", "partly", *["unlabeled"] * 5]
+    studio.admin.set_project(studio.project_id, change)
+    after = studio.states(platform)
+    assert after != before
+    assert after == studio.states(studio.connect())
+
+
+def test_the_second_listing_is_as_a_new_one_where_new_tasks_change_who_gets_several_annotations(
+    make: Callable[..., Studio],
+) -> None:
+    studio = make(2, maximum_annotations=2)
+    studio.admin.set_project(studio.project_id, {"overlap_cohort_percentage": 50})
+    for task in studio.task_of.values():
+        studio.admin.annotate(task, [choice_result("cat")])
+    age(studio, 3600)
+    studio.add(["img_2.jpg"])
+    platform = studio.connect()
+    before = studio.states(platform)
+    studio.add([f"img_{number}.jpg" for number in range(3, 12)])
+    after = studio.states(platform)
+    assert {after[name] for name in before} != set(before.values())
+    assert after == studio.states(studio.connect())
+
+
+def test_moments_of_a_server_in_another_time_zone_are_understood(make: Callable[..., Studio]) -> None:
+    studio = make(3)
+
+    def two_hours_east(request: Request, answer: Any) -> Any:
+        for row in answer["tasks"]:
+            moment = datetime.fromisoformat(row["updated_at"].replace("Z", "+00:00"))
+            row["updated_at"] = moment.astimezone(timezone(timedelta(hours=2))).isoformat()
+        return answer
+
+    studio.proxy.faults = [Fault(on=TASKS, rewrite=two_hours_east, times=None)]
+    platform = studio.connect()
+    assert set(studio.states(platform).values()) == {"unlabeled"}
+    studio.admin.annotate(studio.task_of["img_1.jpg"])
+    assert studio.states(platform) == {"img_0.jpg": "unlabeled", "img_1.jpg": "labeled", "img_2.jpg": "unlabeled"}
+
+
 def test_a_listing_that_broke_off_does_not_hide_what_it_did_not_reach(make: Callable[..., Studio]) -> None:
     studio = make(6)
     platform = studio.connect()
@@ -388,6 +456,7 @@ def test_guesses_of_classes_are_shown_with_the_served_task(make: Callable[..., S
     order = ["img_2.jpg", "img_0.jpg"]
     guesses = {"img_2.jpg": [Guess("dog", 0.75)], "img_1.jpg": [Guess("cat", 0.5)]}
     platform = studio.connect()
+    platform.check_guesses(guesses)
     assert platform.push(ranks_of(order), preannotations=guesses, verify=True).updated == tuple(order)
     task = studio.admin.next_task(studio.project_id)
     assert task is not None and task["id"] == studio.task_of["img_2.jpg"]
@@ -438,8 +507,15 @@ def test_a_guess_that_the_project_has_no_label_for_is_refused_before_anything_is
     make: Callable[..., Studio], config: str, guess: Guess, message: str
 ) -> None:
     studio = make(2, config)
-    with pytest.raises(ValueError, match=message):
-        studio.connect().push(ranks_of(studio.names), preannotations={"img_1.jpg": [guess]})
+    platform = studio.connect()
+    assert isinstance(platform, ChecksGuesses)
+    platform.check_guesses({"img_1.jpg": []})
+    for use in (
+        lambda: platform.push(ranks_of(studio.names), preannotations={"img_1.jpg": [guess]}),
+        lambda: platform.check_guesses({"img_0.jpg": [], "img_1.jpg": [guess]}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
     assert {request.method for request in studio.proxy.requests} == {"GET"}
     assert studio.versions() == {}
 
@@ -459,6 +535,28 @@ def test_the_users_own_pre_annotations_stay_visible_through_every_round(make: Ca
         assert [region["value"] for region in shown["result"]] == [region["value"] for region in result]
         studio.admin.annotate(task["id"])
     assert studio.versions() == {"detector": 4, OURS: 1}
+
+
+def test_on_a_second_machine_new_picks_show_the_newest_regions_of_anybody(
+    make: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make(4, "boxes")
+    old, new = [box_result("cat", (1, 2, 3, 4))], [box_result("dog", (5, 6, 7, 8))]
+    first, *others = studio.task_of.values()
+    for version, result, tasks in (("new", old, others[-1:]), ("old", old, others), ("new", new, others[:2])):
+        rows = [{"task": task, "result": result, "score": 0.9, "model_version": version} for task in tasks]
+        studio.admin.import_predictions(studio.project_id, rows)
+    studio.admin.set_project(studio.project_id, {"model_version": "new"})
+    studio.connect().push({"img_0.jpg": 0})
+    monkeypatch.setenv("AL_AGENT_HOME", str(tmp_path / "another-machine"))
+    studio.connect().push({"img_0.jpg": 0, "img_1.jpg": 1, "img_3.jpg": 2})
+    version = studio.version
+    shown = {
+        row["task"]: [region["value"]["rectanglelabels"] for region in row["result"]]
+        for row in studio.admin.list_predictions(studio.project_id)
+        if row["model_version"] == version
+    }
+    assert shown == {first: [], others[0]: [["dog"]], others[2]: [["cat"]]}
 
 
 # The project's own settings.
@@ -517,6 +615,78 @@ def test_settings_stay_where_they_are_not_to_be_changed(make: Callable[..., Stud
     assert platform.push(ranks_of(order[1:]), order[:1]).taken_back == (order[0],)
     assert (studio.settings(), studio.versions()) == (("Sequential sampling", ""), {OURS: 2})
     assert studio.proxy.asked(PROJECT) == []
+
+
+def show(studio: Studio, version: str) -> None:
+    """Do what is up to the user where settings are not changed."""
+    studio.admin.set_project(studio.project_id, {"sampling": "Uncertainty sampling", "model_version": version})
+
+
+def newest(studio: Studio) -> str:
+    return max(
+        row["model_version"] for row in studio.admin.list_predictions(studio.project_id) if is_ours(row["model_version"])
+    )
+
+
+def test_what_the_user_still_serves_is_not_taken_back_where_settings_are_not_changed(make: Callable[..., Studio]) -> None:
+    studio = make(5)
+    platform = studio.connect(change_settings=False)
+    order, second = studio.names[:3], studio.names[1:4]
+    platform.push(ranks_of(order))
+    show(studio, newest(studio))
+    assert platform.push(ranks_of(second), order[:1]) == PushReport(updated=tuple(second))
+    assert studio.versions() == {OURS: 3, "ours 1": 3}
+    assert platform.problems() == ()
+    assert studio.served(1) == order[:1]
+    show(studio, newest(studio))
+    assert platform.push(ranks_of(second), order[:1]) == PushReport(unchanged=tuple(second), taken_back=tuple(order[:1]))
+    assert studio.versions() == {OURS: 3}
+    assert studio.proxy.asked(PROJECT) == []
+
+
+def test_a_round_with_nothing_to_rank_leaves_settings_alone_where_they_are_not_to_be_changed(
+    make: Callable[..., Studio],
+) -> None:
+    studio = make(5)
+    platform = studio.connect(change_settings=False)
+    platform.push(ranks_of(studio.names[:2]))
+    served = newest(studio)
+    show(studio, served)
+    assert platform.push({}, studio.names) == PushReport()
+    platform.push(ranks_of(studio.names[1:4]))
+    assert platform.push({}, studio.names) == PushReport(taken_back=tuple(studio.names[2:4]))
+    assert (studio.settings(), studio.versions()) == (("Uncertainty sampling", OURS), {OURS: 2})
+    assert studio.version == served
+    show(studio, "")
+    assert platform.push({}, studio.names) == PushReport(taken_back=tuple(studio.names[:2]))
+    assert (studio.settings(), studio.versions()) == (("Uncertainty sampling", ""), {})
+    assert studio.proxy.asked(PROJECT) == []
+
+
+def test_a_refused_deletion_stops_neither_the_tab_nor_the_other_deletions(make: Callable[..., Studio]) -> None:
+    studio = make(4)
+    platform = studio.connect(tab="Next batch")
+    versions = []
+    studio.proxy.faults = [Fault(on=DELETE, status=400, body={"detail": "no"}, times=None)]
+    for order in (studio.names[:1], studio.names[:2], studio.names[:3]):
+        platform.push({name: rank + len(order) for name, rank in ranks_of(order).items()})
+        versions.append(studio.version)
+    assert studio.versions() == {OURS: 3, "ours 1": 2, "ours 2": 1}
+    assert platform.problems() == ("3 predictions of earlier batches are left over; the next push removes them",)
+
+    def is_oldest(request: Request) -> bool:
+        return request.operation == DELETE and request.body["model_version"] == versions[0]
+
+    studio.proxy.faults = [Fault(on=is_oldest, status=400, body={"detail": "no"}, times=None)]
+    order = shuffled(studio.names)
+    platform.push(ranks_of(order))
+    assert studio.versions() == {OURS: 4, "ours 1": 1}
+    (view,) = studio.admin.answer("GET", "/api/dm/views/", query={"project": studio.project_id})
+    rows = studio.admin.answer("GET", "/api/tasks", query={"view": view["id"], "project": studio.project_id})["tasks"]
+    assert [row["id"] for row in rows] == [studio.task_of[name] for name in order]
+    studio.proxy.faults = []
+    platform.push(ranks_of(order))
+    assert (studio.versions(), platform.problems()) == ({OURS: 4}, ())
 
 
 def test_a_tab_is_made_once_and_shows_the_batch_in_order(make: Callable[..., Studio]) -> None:
@@ -610,6 +780,28 @@ def test_ids_are_file_names_paths_numbers_or_fields(make: Callable[..., Studio])
     assert items[2].media == f"{studio.proxy.origin}/data/local-files/?d=imgs/sub/c%20d.jpg"
 
 
+def test_paths_are_those_of_the_keys_and_files(make: Callable[..., Studio]) -> None:
+    path_of = {
+        "s3://b/img#1.jpg": "img#1.jpg",
+        "s3://b/img#2.jpg": "img#2.jpg",
+        "s3://b/deep/img?1.jpg": "deep/img?1.jpg",
+        "s3://b/deep/img?2.jpg": "deep/img?2.jpg",
+        "gs://b/a%20b.jpg": "a%20b.jpg",
+        "gs://b/a b.jpg": "a b.jpg",
+        "azure-blob://b/c#d?e.jpg": "c#d?e.jpg",
+        "https://a.example/x%2520y.jpg?token=1#2": "x%20y.jpg",
+        "/data/local-files/?d=imgs/c%2520d.png": "imgs/c%20d.png",
+        "/data/local-files?d=imgs/d.png": "imgs/d.png",
+        "http://h/ls/data/local-files/?d=imgs/a.png": "imgs/a.png",
+        "/data/upload/3/0123abcd-e%2520f.png": "e%20f.png",
+        "/ls/data/upload/3/0123abcd-name.png": "name.png",
+        "http://h/ls/data/upload/3/0123abcd-other.png": "other.png",
+    }
+    studio = make(0)
+    studio.admin.import_tasks(studio.project_id, list(path_of))
+    assert [item.id for item in studio.connect(ids="path").list_items()] == list(path_of.values())
+
+
 def test_uploaded_and_local_files_have_the_names_that_they_had(make: Callable[..., Studio]) -> None:
     studio = make(0)
     root = studio.server.document_root
@@ -644,6 +836,7 @@ def test_two_tasks_of_one_name_are_an_error_that_names_both_and_the_ways_out(mak
     ("ids", "data", "message"),
     [
         ("name", {"image": "data:image/png;base64,AAAA"}, r"has no file name in its data \(image\); use another id"),
+        ("name", {"image": "s3://bucket/folder/"}, r"has no file name in its data \(image\); use another id"),
         ("data.code", {"image": "a.jpg", "other": 1}, "has no data.code: its data has the fields image, other"),
         ("data.code", {"image": "a.jpg", "code": ""}, "has no data.code"),
         ("data.code", {"image": "a.jpg", "code": [1]}, "has no data.code"),
@@ -802,6 +995,65 @@ def test_an_import_that_never_arrived_is_sent_again(make: Callable[..., Studio])
     assert studio.versions() == {OURS: 6}
 
 
+def test_an_import_waits_as_long_as_the_server_asks(make: Callable[..., Studio]) -> None:
+    studio = make(6)
+    studio.proxy.faults = [Fault(on=IMPORT, status=503, headers={"Retry-After": "1"}, body={"detail": "later"})]
+    assert studio.connect().push(ranks_of(studio.names)) == PushReport(updated=tuple(studio.names))
+    first, second = studio.proxy.asked(IMPORT)
+    assert second.time_s - first.time_s >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("fault", "connection", "n_imports"),
+    [
+        (Fault(on=IMPORT, status=503, body={"detail": "later"}, times=9), QUICK, 10),
+        (Fault(on=IMPORT, status=503, body={"detail": "later"}, times=None), QUICK, 10),
+        (Fault(on=IMPORT, then="reset", applied=False, times=None), QUICK, 3),
+        (
+            Fault(on=IMPORT, status=503, headers={"Retry-After": "30"}, body={"detail": "later"}),
+            replace(QUICK, give_up_after_s=20.0),
+            1,
+        ),
+        (
+            Fault(on=IMPORT, status=503, body={"detail": "later"}, delay_s=0.5, times=None),
+            replace(QUICK, give_up_after_s=1.2),
+            3,
+        ),
+    ],
+)
+def test_an_import_is_tried_within_the_patience_of_the_connection(
+    make: Callable[..., Studio], fault: Fault, connection: Connection, n_imports: int
+) -> None:
+    studio = make(3)
+    studio.proxy.faults = [replace(fault)]
+    platform = studio.connect(connection=connection)
+    if fault.times == 9:
+        assert platform.push(ranks_of(studio.names)) == PushReport(updated=tuple(studio.names))
+    else:
+        with pytest.raises(Unavailable, match=r"in trouble \(503 later\)|the connection broke"):
+            platform.push(ranks_of(studio.names))
+    assert len(studio.proxy.asked(IMPORT)) == n_imports
+
+
+def test_an_import_whose_answer_comes_after_all_patience_is_looked_up_too(make: Callable[..., Studio]) -> None:
+    studio = make(6)
+    studio.proxy.faults = [Fault(on=IMPORT, status=504, applied=True, delay_s=1.1)]
+    platform = studio.connect(connection=replace(QUICK, give_up_after_s=1.0))
+    assert platform.push(ranks_of(studio.names)) == PushReport(updated=tuple(studio.names))
+    assert (len(studio.proxy.asked(IMPORT)), studio.versions()) == (1, {OURS: 6})
+
+
+def test_an_import_is_not_repeated_unseen(make: Callable[..., Studio]) -> None:
+    studio = make(6)
+    lost = Fault(on=IMPORT, then="reset")
+    blind = Fault(on="GET predictions", status=400, body={"detail": "no"})
+    studio.proxy.faults = [lost, blind]
+    with pytest.raises(Unavailable, match="the connection broke"):
+        studio.connect().push(ranks_of(studio.names))
+    assert (len(studio.proxy.asked(IMPORT)), studio.versions()) == (1, {OURS: 6})
+    assert studio.connect().push(ranks_of(studio.names)) == PushReport(unchanged=tuple(studio.names))
+
+
 def test_an_import_that_goes_on_after_its_client_gave_up_leaves_nothing_twice(make: Callable[..., Studio]) -> None:
     """As where a proxy closes the connection before the server has finished: nothing is there when it is looked up."""
     studio = make(6)
@@ -828,7 +1080,7 @@ def test_an_import_that_goes_on_after_its_client_gave_up_leaves_nothing_twice(ma
     ("failing", "versions", "why"),
     [
         (PROJECT, {OURS: 6, "ours 1": 5}, "its score is stored, and not served yet: Label Studio at"),
-        ("DELETE projects/model-versions", {OURS: 6, "ours 1": 5}, None),
+        (DELETE, {OURS: 6, "ours 1": 5}, None),
     ],
 )
 def test_a_push_that_was_ended_between_its_steps_is_finished_by_the_next(
