@@ -31,15 +31,12 @@ class JournalError(AgentError):
 
 
 class PlatformError(AgentError):
-    """The annotation platform could not do what was asked.
-
-    Attributes:
-        status: The HTTP status that the server answered with; None where there was no answer.
-        retry_after_s: Seconds that the server asked to wait; None where it did not.
-    """
+    """The annotation platform could not do what was asked."""
 
     status: int | None = None
+    """The HTTP status that the server answered with; None where there was no answer."""
     retry_after_s: float | None = None
+    """Seconds that the server asked to wait; None where it did not."""
 
 
 class AuthenticationFailed(PlatformError):
