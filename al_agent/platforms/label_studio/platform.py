@@ -306,7 +306,10 @@ class PlatformLabelStudio(RemoteProject):
 
     def _differences(self, todo: VersionPlan, wanted: Mapping[int, float]) -> dict[int, str]:
         """Why the server does not serve what was sent, task by task."""
-        project, scores = self._wire.project(), self._wire.scores(todo.version)
+        try:
+            project, scores = self._wire.project(), self._wire.scores(todo.version)
+        except PlatformError as error:
+            return dict.fromkeys(wanted, f"it is stored, and could not be read back: {error}")
         if self._change_settings and project.get("model_version") != todo.version:
             return dict.fromkeys(wanted, f"the project shows the model version {project.get('model_version')!r} now")
         if self._change_settings and project.get("sampling") != mapping.UNCERTAINTY:
