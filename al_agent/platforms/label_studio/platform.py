@@ -178,9 +178,10 @@ class PlatformLabelStudio(RemoteProject):
             failed |= self._differences(todo, {task: scores[task] for task in stored})
         shown = todo.version if self._change_settings else shown
         item_of = {task_id: item_id for item_id, task_id in task_of.items()}
+        done = stored - failed.keys()
         return PushReport(
-            updated=tuple(i for i in rankable if task_of[i] in stored - first.stored - failed.keys()),
-            unchanged=tuple(i for i in rankable if task_of[i] in stored & first.stored - failed.keys()),
+            updated=tuple(i for i in rankable if task_of[i] in done and task_of[i] not in first.stored),
+            unchanged=tuple(i for i in rankable if task_of[i] in done and task_of[i] in first.stored),
             declined={**declined, **{item_of[int(task)]: why for task, why in sent.declined.items()}},
             failed={i: failed[task_of[i]] for i in rankable if task_of[i] in failed},
             not_sent=tuple(item_of[int(task)] for task in sent.not_sent if int(task) not in stored),
