@@ -236,7 +236,7 @@ class PlatformLabelStudio(RemoteProject):
         return [self._item(row) for row in rows]
 
     def problems(self) -> tuple[str, ...]:
-        """Settings of the project that keep annotators from getting the batch in its order, and what is left over."""
+        """Settings of the project that keep annotators from getting the batch in its order."""
         project = self._wire.project()
         found = []
         if not mapping.is_ours(project.get("model_version")):
@@ -254,10 +254,6 @@ class PlatformLabelStudio(RemoteProject):
                 found.append("tasks with overlap come before all others: switch off 'show tasks with overlap first'")
         if project.get("show_collab_predictions") is False:
             found.append("the project does not show predictions to annotators: pre-annotations are hidden")
-        ours = {version: count for version, count in self._wire.versions().items() if mapping.is_ours(version)}
-        n_left = sum(count for version, count in ours.items() if version not in (max(ours), project.get("model_version")))
-        if n_left:
-            found.append(f"{n_left:,} predictions of earlier batches are left over; the next push removes them")
         return tuple(found)
 
     def close(self) -> None:
