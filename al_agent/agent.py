@@ -208,6 +208,8 @@ class ActiveLearningAgent:
 
         self.refresh()
         listing = self._listing
+        if not listing.unlabeled:
+            raise ValueError(f"there is nothing to pick: of {len(listing):,} items, none waits for a label")
         n_samples = config.count(len(listing.unlabeled))
         if n_samples > len(listing.unlabeled):
             raise ValueError(
@@ -313,7 +315,8 @@ class ActiveLearningAgent:
         return self._listing
 
     def _check_can(self, option: str, in_words: str) -> None:
-        if option not in inspect.signature(self._platform.push).parameters:
+        parameters = inspect.signature(self._platform.push).parameters
+        if option not in parameters and all(one.kind is not one.VAR_KEYWORD for one in parameters.values()):
             raise ValueError(f"{type(self._platform).__name__} has no {in_words}: its push takes no {option}=")
 
     def _push(self, current: Round, listing: Listing, *, verify: bool = False) -> PushReport:

@@ -11,6 +11,7 @@ import typer
 from ..platforms.local import PlatformLocal
 from .options import AsJson, Project
 from .output import show
+from .project import Asked, resolve
 
 
 def annotate(
@@ -26,6 +27,9 @@ def annotate(
 
     Example: al-agent annotate my_project labels.csv
     """
+    platform, *_ = resolve(Asked(project))
+    if platform != "local":
+        raise ValueError(f"'{project}' is tied to {platform}; labels are made there")
     try:
         label_of = _read(labels)
     except (UnicodeDecodeError, csv.Error) as error:

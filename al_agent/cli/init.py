@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from ..platforms.base import Platform
 from ..platforms.local import PlatformLocal
 from .options import AsJson, PlatformName, ProjectId, Settings, Url
 from .output import show
-from .project import FILE_NAME, Asked, open_project, resolve, write
+from .project import FILE_NAME, Asked, open_project, read, resolve, write
 
 
 def init(
@@ -39,6 +39,7 @@ def init(
     """
     asked = Asked(folder, platform, project_id, url, settings)
     name, values, connection = resolve(asked)
+    known: dict[str, Any] = {"platform": name, "project_id": None, **values}
     opened: Platform
     if name == "local":
         unknown = sorted({*values} - {"folder"})
@@ -46,6 +47,10 @@ def init(
             raise typer.BadParameter(f"a local project has no {unknown[0]}; name a --platform")
         opened, what = PlatformLocal.create(folder, images=images), "is a project"
     else:
+        before = read(folder / FILE_NAME)
+        other = [f"{key} {before[key]}" for key in ("platform", "project_id") if key in before and before[key] != known[key]]
+        if other:
+            raise ValueError(f"'{folder}' is tied to {other[0]} already; take its {FILE_NAME} away first, or another folder")
         if images is not None:
             raise typer.BadParameter("--images is for local projects; the images of others are on the platform")
         opened, what = open_project(asked), f"is tied to {name}"

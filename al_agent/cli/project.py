@@ -13,7 +13,9 @@ import typer
 
 from scorers.files import written_whole
 
+from ..errors import NotFound
 from ..platforms.base import Platform
+from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
 from ..platforms.registry import open_platform
 
 if sys.version_info >= (3, 11):
@@ -23,6 +25,7 @@ else:
 
 FILE_NAME = "al_agent.toml"
 _CONNECTION = "connection"
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _ENVIRONMENT = {"platform": "AL_AGENT_PLATFORM", "project_id": "AL_AGENT_PROJECT_ID", "url": "AL_AGENT_URL"}
 
 
@@ -47,18 +50,24 @@ def open_project(asked: Asked) -> Platform:
         PlatformError: The project cannot be opened.
     """
     name, settings, connection = resolve(asked)
+    if name == "local" and not (Path(settings["folder"]) / LOCAL_FILE).exists():
+        raise NotFound(
+            f"no project is in '{settings['folder']}', neither {LOCAL_FILE} nor {FILE_NAME}: al-agent init makes one"
+        )
     return open_platform(name, settings, connection)
 
 
 def resolve(asked: Asked) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Name of the platform, its settings, and those of the connection."""
-    found: dict[str, Any] = _read(asked.folder / FILE_NAME)
+    found: dict[str, Any] = read(asked.folder / FILE_NAME)
     connection = found.pop(_CONNECTION, {})
     given = {"platform": asked.platform, "project_id": asked.project_id, "url": asked.url}
     given = {setting: value for setting, value in given.items() if value is not None} | dict(
         map(_pair, asked.settings or ())
     )
     around = {setting: os.environ[variable] for setting, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    if found and "platform" not in found | around | given:
+        raise ValueError(f"'{asked.folder / FILE_NAME}' names no platform; add a line such as platform = \"label-studio\"")
     name = str((found | around | given).get("platform", "local"))
     if name == "local":
         around = {}  # they speak of a project on a platform
@@ -81,13 +90,14 @@ def write(path: Path, name: str, settings: Mapping[str, Any], connection: Mappin
         file.write(("\n".join(lines) + "\n").encode())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """What stands in the file; nothing where there is none. Raises ValueError if it is no such file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"'{path}' is no TOML file: {error}") from error
+        raise ValueError(f"'{path}' is no TOML file: {error}; text stands in quotes there") from error
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -95,10 +105,13 @@ def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise typer.BadParameter(f"--set {text} is no NAME=VALUE")
+    setting = name.strip().replace("-", "_")
+    if value.strip().lower() in _FLAGS:
+        return setting, _FLAGS[value.strip().lower()]
     try:
-        return name.strip().replace("-", "_"), json.loads(value)
+        return setting, json.loads(value)
     except ValueError:
-        return name.strip().replace("-", "_"), value
+        return setting, value
 
 
 def _text(key: str, value: Any) -> str:

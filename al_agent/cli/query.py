@@ -127,9 +127,7 @@ def query(
     lines = [table(("#", "gain", "item", "reason"), rows, right=(0, 1))] if rows else []
     if len(picks) > _N_SHOWN:
         lines += [f"... and {len(picks) - _N_SHOWN:,} more: al-agent export {shlex.quote(str(project))} picks.csv"]
-    pushed = (
-        "pushed to the head of the queue" if current.is_pushed else f"not pushed: al-agent push {shlex.quote(str(project))}"
-    )
+    pushed = "pushed" if current.is_pushed else f"not pushed: al-agent push {shlex.quote(str(project))}"
     lines += ["", f"{on_one_line(current.name)}: {len(picks):,} items by {batch.method}, {pushed}"]
     show(result, "\n".join(lines), as_json=as_json)
 

@@ -74,7 +74,8 @@ def status(
         "problems": list(problems),
     }
     in_words = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-    name = project if isinstance(agent.platform, PlatformLocal) else repr(agent.platform)
+    says_its_name = type(agent.platform).__repr__ is not object.__repr__
+    name = project if isinstance(agent.platform, PlatformLocal) else agent.platform if says_its_name else agent.platform.key
     lines = [f"{name}: {sets['query']:,} items: {in_words or 'none'}"]
     lines += ["sets: " + ", ".join(f"{name} {count:,}" for name, count in sets.items())]
     lines += ["", _rounds_table(shown, n_labeled)] if rounds else ["no round yet; al-agent query makes one"]

@@ -50,10 +50,24 @@ class Connection:
                 raise ValueError(f"{name} is {value!r}; expected a positive number")
         if not isinstance(self.n_parallel, int):
             raise ValueError(f"n_parallel is {self.n_parallel!r}; expected a whole number")
-        if isinstance(self.ca_file, bool):
+        if self.show_progress is not None:
+            checked_flag(self.show_progress, "show_progress")
+        ca_file: object = self.ca_file
+        if ca_file is not None and not isinstance(ca_file, str | os.PathLike):
             raise ValueError(
-                f"ca_file is {self.ca_file}; expected a file. Certificates are always checked; for a server with a "
+                f"ca_file is {ca_file!r}; expected a file. Certificates are always checked; for a server with a "
                 "certificate of its own, name the file of its authority"
             )
         if self.ca_file is not None and not Path(self.ca_file).expanduser().exists():
             raise ValueError(f"ca_file '{os.fspath(self.ca_file)}' does not exist")
+
+
+def checked_flag(value: object, name: str) -> bool:
+    """True or False, and nothing that only looks like one.
+
+    Raises:
+        ValueError: It is something else, such as the text `no`.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; expected True or False")
+    return value

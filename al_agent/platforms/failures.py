@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import AuthenticationFailed, NotFound, PlatformError, RateLimited, Rejected, Unavailable
 
-_TRIES = 10  # of one request, within the seconds that the connection allows
+MOST_TRIES = 10  # of one request, within the seconds that the connection allows
 _TRIES_OF_WHAT_SELDOM_PASSES = 3  # unknown host, refused connection, plain 500: waiting for minutes would hide a mistake
 _LONGEST_MESSAGE = 600
 
@@ -42,10 +42,10 @@ _OF_STATUS = {
     401: Failure(AuthenticationFailed, "it refuses the key", may_have_happened=False),
     403: Failure(AuthenticationFailed, "the key may not do this", may_have_happened=False),
     404: Failure(NotFound, "not found", may_have_happened=False),
-    429: Failure(RateLimited, "too many requests", tries=_TRIES, may_have_happened=False),
+    429: Failure(RateLimited, "too many requests", tries=MOST_TRIES, may_have_happened=False),
     500: Failure(Unavailable, "it is in trouble", tries=_TRIES_OF_WHAT_SELDOM_PASSES),
 }
-_PASSING = Failure(Unavailable, "it is in trouble", tries=_TRIES)
+_PASSING = Failure(Unavailable, "it is in trouble", tries=MOST_TRIES)
 _OF_STATUS |= dict.fromkeys((408, 425, 502, 503, 504, 520, 521, 522, 523, 524), _PASSING)
 
 _UNSEEN = Failure(Unavailable, "", tries=_TRIES_OF_WHAT_SELDOM_PASSES, may_have_happened=False)
@@ -79,10 +79,10 @@ _OF_EXCEPTION = (  # the first whose words occur in the exception's classes or t
         ("TLS CA certificate bundle",),
         replace(_UNSEEN, tries=1, what="the certificates named by REQUESTS_CA_BUNDLE or ca_file cannot be read"),
     ),
-    (("",), Failure(Unavailable, "the connection broke", tries=_TRIES)),
+    (("",), Failure(Unavailable, "the connection broke", tries=MOST_TRIES)),
 )
 
-NO_JSON = Failure(Unavailable, "its answer is no whole JSON", tries=_TRIES)
+NO_JSON = Failure(Unavailable, "its answer is no whole JSON", tries=MOST_TRIES)
 WEB_PAGE = Failure(
     Unavailable,
     "it answered with a web page instead of JSON: is the address right, or is a proxy or a login in between?",

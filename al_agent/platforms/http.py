@@ -22,7 +22,7 @@ import urllib3
 
 from ..errors import AuthenticationFailed, PlatformError, RateLimited
 from .connection import Connection
-from .failures import ENDLESS, NO_JSON, WEB_PAGE, Failure, of_exception, of_status, origin_of, shortened
+from .failures import ENDLESS, MOST_TRIES, NO_JSON, WEB_PAGE, Failure, of_exception, of_status, origin_of, shortened
 from .pace import shared_pace
 from .parallel import is_stopped, pause
 from .secrecy import Secrets
@@ -76,6 +76,7 @@ class Http:
         # named with every request, for only then it wins over the environment's
         self._verify = True if connection.ca_file is None else os.path.expanduser(os.fspath(connection.ca_file))
         self._pace = shared_pace(self.origin, calls_per_minute)
+        self._has_answered = False
         self._session: requests.Session | None = None
         self._session_of = 0
         self._lock = threading.Lock()
@@ -131,6 +132,7 @@ class Http:
                 self.secrets.mask(result.what) if isinstance(result, Failure) else "done",
                 1000 * (time.monotonic() - begun),
             )
+            self._has_answered |= not isinstance(result, Failure) or result.status is not None
             if not isinstance(result, Failure):
                 return result.content
             if result.status == 401 and is_signed and not is_renewed and self._renew is not None and self._renew(signature):
@@ -139,7 +141,7 @@ class Http:
             wait_s = self._wait_s(result, n_tries)
             if (
                 is_stopped()
-                or (n_tries >= result.tries and not result.asked_wait_s)
+                or (n_tries >= self._most_tries(result) and not result.asked_wait_s)
                 or time.monotonic() - started + wait_s > self.connection.give_up_after_s
                 or (result.may_have_happened and not is_repeatable)
             ):
@@ -174,6 +176,11 @@ class Http:
                 return _read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return of_exception(error)
+
+    def _most_tries(self, failure: Failure) -> int:
+        """A server that has answered and cannot be reached now may be starting again: that is worth all patience."""
+        is_away = failure.tries > 1 and failure.status is None and not failure.may_have_happened
+        return MOST_TRIES if is_away and self._has_answered else failure.tries
 
     def _wait_s(self, failure: Failure, n_tries: int) -> float:
         if failure.asked_wait_s:  # 0 is no answer to how long
@@ -250,8 +257,8 @@ def checked_url(address: str) -> str:
         raise ValueError(f"the server's address is {shown}; expected one such as https://labels.example.com")
     if parts.username is not None or parts.password is not None:
         raise ValueError("the server's address holds a user name or password; pass the key as api_key= or by environment")
-    if parts.query or parts.fragment:
-        raise ValueError(f"the server's address holds a query or fragment; expected '{text.split('?')[0].split('#')[0]}'")
+    if parts.query or parts.fragment or "/projects/" in f"{parts.path}/":
+        raise ValueError(f"the server's address is that of a page; expected the server alone, such as '{origin_of(text)}'")
     return text
 
 

@@ -68,12 +68,14 @@ def _factory(name: str) -> Callable[..., Platform]:
     return cast("Callable[..., Platform]", found[0].load())
 
 
-def _connection(fields: Mapping[str, Any]) -> Connection:
-    try:
-        return Connection(**fields)
-    except TypeError:
-        known = ", ".join(inspect.signature(Connection).parameters)
-        raise ValueError(f"the connection has the settings {', '.join(fields)}; it knows {known}") from None
+def _connection(fields: object) -> Connection:
+    known = inspect.signature(Connection).parameters
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"the connection is {fields!r}; expected settings such as n_parallel = 4")
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise ValueError(f"the connection has no setting {unknown[0]!r}; it has {', '.join(known)}")
+    return Connection(**fields)
 
 
 def _is_named(parameter: inspect.Parameter) -> bool:

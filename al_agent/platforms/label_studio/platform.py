@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import PlatformError, Rejected
 from ..base import Guess, Item, PushReport
-from ..connection import Connection
+from ..connection import Connection, checked_flag
 from ..known import Known, RemoteProject, checked_ranks
 from ..progress import bar
 from ..secrecy import checked_key
@@ -75,16 +75,18 @@ class PlatformLabelStudio(RemoteProject):
             raise ValueError("there is no address: pass url=, such as http://localhost:8080, or set LABEL_STUDIO_URL")
         if isinstance(project_id, bool) or not str(project_id).isdecimal():
             raise ValueError(f"project_id is {project_id!r}; expected the number in the project's address")
-        if ids not in ("name", "path", "remote") and not ids.removeprefix("data.") != ids:
+        if ids not in ("name", "path", "remote") and not str(ids).startswith("data."):
             raise ValueError(f"ids is {ids!r}; expected 'name', 'path', 'remote' or 'data.FIELD'")
-        if tab is not None and not tab.strip():
-            raise ValueError("tab is empty; expected a title, or None")
+        title: object = tab
+        if title is not None and not (isinstance(title, str) and title.strip()):
+            raise ValueError(f"tab is {title!r}; expected a title, or None")
         where = "Label Studio shows it under Account & Settings"
         key = checked_key(api_key, "LABEL_STUDIO_API_KEY", os.environ.get("LABEL_STUDIO_API_KEY"), where)
         self._connection = Connection() if connection is None else connection
         self._project_id = int(str(project_id))
         self._wire = wire.Wire(address, key, self._project_id, self._connection)
-        self._ids, self._tab, self._change_settings = ids, tab, change_settings
+        self._ids, self._tab = ids, tab
+        self._change_settings = checked_flag(change_settings, "change_settings")
         self._media_field: str | None = None
         self._tasks = Tasks(self._wire, lambda row: mapping.to_task(row, self._ids, self._media_field))
 
@@ -239,7 +241,12 @@ class PlatformLabelStudio(RemoteProject):
         """Settings of the project that keep annotators from getting the batch in its order."""
         project = self._wire.project()
         found = []
-        if not mapping.is_ours(project.get("model_version")):
+        latest = max(filter(mapping.is_ours, self._wire.versions()), default=None)
+        if not self._change_settings and latest is not None and project.get("model_version") != latest:
+            found.append(
+                f"set the project to {mapping.UNCERTAINTY} and its model version to {latest}, for it serves another"
+            )
+        elif not mapping.is_ours(project.get("model_version")):
             found.append("the project shows no model version of al-agent: no batch is served; push one")
         elif project.get("sampling") != mapping.UNCERTAINTY:
             found.append(

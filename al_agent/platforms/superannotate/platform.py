@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..base import Item, ItemState, PushReport
 from ..batches import Sent, account, cut, send_batches, without_the_gone
-from ..connection import Connection
+from ..connection import Connection, checked_flag
 from ..failures import origin_of
 from ..known import Known, RemoteProject, checked_ranks, push_numbers
 from ..paging import read_pages
@@ -111,7 +111,7 @@ class PlatformSuperAnnotate(RemoteProject):
         self._project, self._folder = project, folder
         self._by_remote_id = ids == "remote"
         self._status_names = (unlabeled, labeled)
-        self._is_order_on = is_order_on
+        self._is_order_on = checked_flag(is_order_on, "is_order_on")
         self._place_of: dict[str, _Place] = {}
         self._project_id = -1
 

@@ -127,7 +127,7 @@ def test_failures_exit_with_1_in_one_line_and_as_json(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, message in {
-        ("status", str(tmp_path)): "is no local project",
+        ("status", str(tmp_path)): "no project is in",
         ("push", str(project)): "there was no round",
         ("export", str(project), str(tmp_path / "x.csv")): "there was no round",
         ("query", str(project), "-n", "11", "-m", "random"): "n_samples is 11, and 10 items can still be labeled",

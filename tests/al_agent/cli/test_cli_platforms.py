@@ -179,6 +179,64 @@ def test_what_cannot_be_opened_says_what_is_missing(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('project_id = "7"', 'names no platform; add a line such as platform = "label-studio"'),
+        ('platform = "kili"\nproject_id = "7"\nconnection = 5', "the connection is 5; expected settings"),
+        (
+            'platform = "kili"\nproject_id = "7"\n[connection]\nspeed = 5',
+            "the connection has no setting 'speed'; it has ca_file",
+        ),
+        ('platform = "kili"\nproject_id = "7"\n[connection]\nca_file = 5', "ca_file is 5; expected a file"),
+        (
+            'platform = "kili"\nproject_id = "7"\n[connection]\nshow_progress = "no"',
+            "show_progress is 'no'; expected True or",
+        ),
+        ('platform = "label-studio"\nurl = "http://x.y"\nproject_id = 7\ntab = 2026', "tab is 2026; expected a title"),
+        ('platform = "label-studio"\nurl = "http://x.y"\nproject_id = 7\nids = 5', "ids is 5; expected 'name'"),
+        (
+            'platform = "label-studio"\nurl = "http://x.y"\nproject_id = 7\nchange_settings = "no"',
+            "change_settings is 'no'; expected True or False",
+        ),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_named(
+    text: str,
+    message: str,
+    kili: KiliDouble,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
+    (tmp_path / "al_agent.toml").write_text(text)
+    assert main(["status", str(tmp_path)]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["no", "off", "False", "NO"])
+def test_a_no_on_the_command_line_is_a_no(word: str) -> None:
+    assert resolve(Asked(Path("nowhere"), "x", settings=[f"change_settings={word}"]))[1] == {"change_settings": False}
+
+
+def test_a_folder_is_not_tied_to_another_project_by_mistake(
+    kili: KiliDouble, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["init", str(tmp_path), "--platform", "kili", "--url", kili.url, "--project-id"]
+    assert run(capsys, *words, "clproject000") == run(capsys, *words, "clproject000")
+    assert main([*words, "other"]) == 1
+    assert "is tied to project_id clproject000 already" in capsys.readouterr().err
+
+
+def test_labels_of_a_project_on_a_platform_are_made_there(
+    kili: KiliDouble, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "al_agent.toml").write_text('platform = "kili"\nproject_id = "7"\n')
+    assert main(["annotate", str(tmp_path), "labels.csv"]) == 1
+    assert "is tied to kili; labels are made there" in capsys.readouterr().err
+
+
 def test_a_broken_settings_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "al_agent.toml").write_text("platform = kili")
     assert main(["status", str(tmp_path)]) == 1

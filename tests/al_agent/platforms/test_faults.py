@@ -645,7 +645,7 @@ def test_a_project_of_no_items_has_no_rounds(
     site, journal = make_site(vendor, 0), tmp_path / "rounds.sqlite"
     agent = ActiveLearningAgent(site.platform(Connection(**FAST)), journal=journal)
     assert (agent.query_set, agent.unlabeled_set, agent.labeled_set) == ((), (), ())
-    with pytest.raises(ValueError, match="n_samples is 1, and 0 items can still be labeled"):
+    with pytest.raises(ValueError, match="there is nothing to pick: of 0 items"):
         agent.query(SamplerConfig(n_samples=1, method="RANDOM"))
     with pytest.raises(NoRoundYet):
         agent.push()

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from gate import Gate
 from http_double import Answer, Fault, HttpDouble, Request
 
 from al_agent import AuthenticationFailed, NotFound, PlatformError, RateLimited, Rejected, Unavailable
@@ -295,9 +296,14 @@ def test_an_address_with_a_password_is_refused_and_not_shown(address: str) -> No
     assert "pass-word" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["https://labels.example.com?token=1", "https://labels.example.com#x"])
+@pytest.mark.parametrize(
+    "address",
+    ["https://labels.example.com?token=1", "https://labels.example.com#x", "https://labels.example.com/projects/3/data"],
+)
 def test_an_address_with_a_query_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match=r"holds a query or fragment; expected 'https://labels\.example\.com'"):
+    with pytest.raises(
+        ValueError, match=r"is that of a page; expected the server alone, such as 'https://labels\.example\.com'"
+    ):
         checked_url(address)
 
 
@@ -502,3 +508,14 @@ def test_an_interrupt_ends_the_retries_of_requests_under_way(double: Echo, make_
     with pytest.raises((KeyboardInterrupt, Unavailable)):
         list(in_parallel(work, reversed(range(4)), 4))
     assert time.monotonic() - begun < 5
+
+
+def test_a_server_that_has_answered_and_is_away_gets_all_patience(double: Echo, make_http: Make) -> None:
+    with Gate(double.origin) as gate:
+        known, new = make_http(gate.origin, {"give_up_after_s": 10}), make_http(gate.origin, {"give_up_after_s": 10})
+        assert known.get("/") == {"n": 1}
+        known.close()
+        gate.shut()
+        for http, n_tries in ((known, 10), (new, 3)):
+            with pytest.raises(Unavailable, match=rf"after {n_tries} tries: it does not accept connections"):
+                http.get("/")
