@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 
-from .parallel import pause
+from .parallel import is_stopped, pause
 
 _PACES: dict[str, Pace] = {}
 _PACES_LOCK = threading.Lock()
@@ -34,7 +34,7 @@ class Pace:
             patience_s: How long to wait where the server asked for a pause; the rate limit is waited for in any case.
 
         Returns:
-            0, or the seconds that the server's pause still lasts where that is longer than the patience.
+            0, or the seconds that are left where that is longer than the patience, or nobody waits any more.
         """
         given_up_at = time.monotonic() + patience_s
         while True:
@@ -44,6 +44,8 @@ class Pace:
             wait_s = max(held_s, self._claim() if held_s <= 0 else 0.0)
             if wait_s <= 0:
                 return 0.0
+            if is_stopped():
+                return wait_s
             pause(wait_s)
 
     def hold(self, seconds: float) -> None:
