@@ -8,7 +8,7 @@ from collections import deque
 
 from .parallel import is_stopped, pause
 
-_PACES: dict[str, Pace] = {}
+_PACES: dict[tuple[str, bool], Pace] = {}
 _PACES_LOCK = threading.Lock()
 
 
@@ -73,8 +73,11 @@ class Pace:
 
 
 def shared_pace(origin: str, calls_per_minute: int | None) -> Pace:
-    """The one pace of this process towards a server: a vendor counts calls, not connectors."""
+    """The one pace of this process towards a server: a vendor counts calls, not connectors.
+
+    Connectors that were told of no limit keep a pace of their own.
+    """
     with _PACES_LOCK:
-        pace = _PACES.setdefault(origin, Pace(None))
+        pace = _PACES.setdefault((origin, calls_per_minute is None), Pace(None))
         pace.limit(calls_per_minute)
         return pace
