@@ -19,6 +19,7 @@ from samplers import Selection
 from .config import SamplerConfig
 from .database import Database
 from .errors import JournalError
+from .home import home_folder
 from .platforms.base import Guess, Platform, PushReport
 
 FILE_NAME = "al-agent-rounds.sqlite"
@@ -344,5 +345,4 @@ def default_path(platform: Platform) -> Path:
         return platform.home / FILE_NAME
     readable = re.sub(r"[^A-Za-z0-9]+", "-", platform.key).strip("-")[:60]
     distinct = hashlib.sha256(platform.key.encode()).hexdigest()[:8]
-    home = Path(os.environ.get("AL_AGENT_HOME") or "~/.al-agent").expanduser()
-    return home / "rounds" / f"{readable}-{distinct}.sqlite"
+    return home_folder() / "rounds" / f"{readable}-{distinct}.sqlite"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from scorers.files import written_whole
 
 from ...errors import Unavailable
+from ...home import home_folder
 
 
 def _path(key: str) -> Path:
-    home = Path(os.environ.get("AL_AGENT_HOME") or "~/.al-agent").expanduser()
-    return home / "label-studio" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    return home_folder() / "label-studio" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
 def save(key: str, settings: dict[str, str]) -> None:
