@@ -1,22 +1,73 @@
 """Samplers: a pool in, an ordered batch out. Needs numpy alone."""
 
+from .badge import SamplerBadge
+from .bald import SamplerBald, SamplerBatchBald
 from .batch_uncertainty import SamplerBatchUncertainty
+from .centers.engine import Engine, LocalEngine
+from .cluster_margin import SamplerClusterMargin
 from .coral import SamplerCoral
+from .herding import SamplerMaxHerding, SamplerUHerding
+from .joint import SamplerJoint
 from .kcenter import SamplerCoreset
 from .pool import Pool
+from .probcover import SamplerProbCover
+from .prototypes import SamplerPrototypes
 from .random_order import SamplerRandom
-from .sampler import Picks, Sampler
+from .sampler import Picks, Sampler, SelectionInterrupted
 from .selection import Selection
+from .strategies import (
+    AtMost,
+    Balance,
+    Budget,
+    Diversity,
+    Exclude,
+    Include,
+    MinDistance,
+    Objective,
+    Similarity,
+    Strategy,
+    Threshold,
+    Typicality,
+    Weight,
+)
+from .typiclust import SamplerTypiClust, SamplerTypiClustMargin
 from .uncertainty import SamplerUncertainty
 
 __all__ = [
+    "AtMost",
+    "Balance",
+    "Budget",
+    "Diversity",
+    "Engine",
+    "Exclude",
+    "Include",
+    "LocalEngine",
+    "MinDistance",
+    "Objective",
     "Picks",
     "Pool",
     "Sampler",
+    "SamplerBadge",
+    "SamplerBald",
+    "SamplerBatchBald",
     "SamplerBatchUncertainty",
+    "SamplerClusterMargin",
     "SamplerCoral",
     "SamplerCoreset",
+    "SamplerJoint",
+    "SamplerMaxHerding",
+    "SamplerProbCover",
+    "SamplerPrototypes",
     "SamplerRandom",
+    "SamplerTypiClust",
+    "SamplerTypiClustMargin",
+    "SamplerUHerding",
     "SamplerUncertainty",
     "Selection",
+    "SelectionInterrupted",
+    "Similarity",
+    "Strategy",
+    "Threshold",
+    "Typicality",
+    "Weight",
 ]

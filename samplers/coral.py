@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .kcenter import check_metric, greedy_centers
+from .centers.engine import Engine, LocalEngine, check_engine
+from .distances import check_metric
+from .greedy import greedy_centers
 from .pool import Pool
 from .reasons import score_reasons
-from .sampler import Picks, Sampler, check_number
+from .sampler import Picks, Sampler, check_number, check_share
 from .uncertainty import SamplerUncertainty
 
 Vector = npt.NDArray[np.float64]
@@ -38,6 +40,8 @@ class SamplerCoral(Sampler):
         metric: `euclidean` or `cosine`, as for CORESET.
         min_distance: Pick nothing nearer than this to a labeled or picked item, and stop when nothing else is left; None
             never stops.
+        ignore_sparsest: As for CORESET.
+        engine: Where the work is done; it changes no pick.
 
     Raises:
         ValueError: An option is out of range, or both strengths are 0.
@@ -60,9 +64,15 @@ class SamplerCoral(Sampler):
     distance_strength: float = 1.0
     metric: str = "euclidean"
     min_distance: float | None = None
+    ignore_sparsest: float = 0.0
+    engine: Engine = field(default_factory=LocalEngine, repr=False)
 
     def __post_init__(self) -> None:
-        check_metric(self.metric, self.min_distance)
+        check_metric(self.metric)
+        if self.min_distance is not None:
+            check_number(self.min_distance, "min_distance")
+        check_share(self.ignore_sparsest, "ignore_sparsest")
+        check_engine(self.engine)
         for name in ("score_strength", "distance_strength"):
             check_number(getattr(self, name), name)
         if self.score_strength == 0 == self.distance_strength:
@@ -76,7 +86,7 @@ class SamplerCoral(Sampler):
     @property
     def needs_vectors(self) -> bool:
         """Unless the distance has strength 0 and may be any."""
-        return self.distance_strength > 0 or self.min_distance is not None
+        return self.distance_strength > 0 or self.min_distance is not None or self.ignore_sparsest > 0
 
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Pick greedily by the product."""
@@ -87,38 +97,54 @@ class SamplerCoral(Sampler):
             n_samples,
             metric=self.metric,
             min_distance=self.min_distance,
-            worth=self._worth(pool),
+            ignore_sparsest=self.ignore_sparsest,
+            weights=self._weights(pool),
+            is_flat=self.distance_strength == 0,
+            engine=self.engine,
+            rng=rng,
             on_pick=on_pick,
         )
+        with np.errstate(all="ignore"):  # what leaves the range of float64 is found out below
+            gains = _power(walk.distances, self.distance_strength)
         reasons = walk.reasons
         if self.needs_scores:
+            assert pool.scores is not None
+            with np.errstate(all="ignore"):
+                gains = gains * _power(pool.scores[walk.rows], self.score_strength)
             scored = score_reasons(pool, walk.rows)
             reasons = tuple(f"{score}; {distance}" for score, distance in zip(scored, walk.reasons))
-        return Picks(walk.rows, walk.worths, reasons, walk.note)
-
-    def _worth(self, pool: Pool) -> Callable[[Vector], Vector]:
-        """What picking each row would be worth, given all distances."""
-        weights = np.ones(len(pool))
+        is_lost = (gains == 0) & (walk.distances > 0)
         if self.needs_scores:
-            weights[pool.labeled] = 0.0
             assert pool.scores is not None
-            scores, candidates = pool.scores, pool.candidates
-            if scores[candidates].min() < 0:
-                row = int(candidates[scores[candidates].argmin()])
-                raise ValueError(
-                    f"{pool.score_name} of {pool.item_ids[row]!r} is {scores[row]:.6g}; CORAL multiplies scores, which "
-                    "must be 0 or more: shift or rescale them, for example to [0, 1]"
-                )
-            weights[candidates] = _power(scores[candidates], self.score_strength)
-            _check_in_range(weights, lambda: (scores > 0) & ~pool.is_labeled)
+            is_lost &= pool.scores[walk.rows] > 0
+        if is_lost.any() or not np.isfinite(gains).all() or not np.isfinite(walk.worths).all():
+            raise ValueError(_OUT_OF_RANGE)
+        return Picks(walk.rows, gains, reasons, walk.note, walk.is_interrupted)
 
-        def worth(distances: Vector) -> Vector:
-            with np.errstate(all="ignore"):  # what leaves the range of float64 is found out below
-                products: Vector = weights * _power(distances, self.distance_strength)
-            _check_in_range(products, lambda: (weights > 0) & (distances > 0))
-            return products
+    def _weights(self, pool: Pool) -> Vector | None:
+        """Factors on the distance that order the items as the product does."""
+        if not self.needs_scores:
+            return None
+        assert pool.scores is not None
+        scores, candidates = pool.scores, pool.candidates
+        if scores[candidates].min() < 0:
+            row = int(candidates[scores[candidates].argmin()])
+            raise ValueError(
+                f"{pool.score_name} of {pool.item_ids[row]!r} is {scores[row]:.6g}; CORAL multiplies scores, which "
+                "must be 0 or more: shift or rescale them, for example to [0, 1]"
+            )
+        weights = np.zeros(len(pool))
+        weights[candidates] = _power(scores[candidates], self.score_strength / (self.distance_strength or 1.0))
+        most = weights.max()
+        if not np.isfinite(most) or (most == 0 and (scores[candidates] > 0).any()):
+            raise ValueError(_OUT_OF_RANGE)
+        return weights
 
-        return worth
+
+_OUT_OF_RANGE = (
+    "score ** score_strength * distance ** distance_strength leaves the range of float64; rescale the scores and embeddings "
+    "to about 1, or lower the strengths"
+)
 
 
 def _power(values: Vector, exponent: float) -> Vector:
@@ -127,13 +153,3 @@ def _power(values: Vector, exponent: float) -> Vector:
         return values
     with np.errstate(all="ignore"):
         return np.asarray(values**exponent, dtype=np.float64)
-
-
-def _check_in_range(products: Vector, is_positive: Callable[[], npt.NDArray[np.bool_]]) -> None:
-    """Raise if products are infinite, or if all that are positive were rounded to 0; that is asked only where all are 0."""
-    best = products.max()
-    if not np.isfinite(best) or (best == 0 and is_positive().any()):
-        raise ValueError(
-            "score ** score_strength * distance ** distance_strength leaves the range of float64; rescale the scores and "
-            "embeddings to about 1, or lower the strengths"
-        )

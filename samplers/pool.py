@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,13 @@ class Pool:
         scores: `(n,)` finite numbers, higher means sooner; NaN is allowed for labeled items.
         vectors: `(n, d)` floats, the items' embeddings; the methods that use them refuse NaN and infinity.
         score_name: What the scores are called in reasons.
+        probabilities: `(n, c)` class probabilities, or `(n, t, c)` of t members of a committee or stochastic passes; NaN is
+            allowed for labeled items.
+        columns: More facts by name: `(n,)` numbers, `(n,)` strings such as a class, a group or a site, or `(n, c)` shares of
+            c classes.
 
     Raises:
-        ValueError: Ids doubled, lengths that differ, or a candidate without a finite score.
+        ValueError: Ids doubled, lengths that differ, or a candidate without a finite score or probability.
 
     Examples:
         >>> pool = Pool(("a", "b", "c"), is_labeled=np.array([True, False, False]))
@@ -37,6 +41,8 @@ class Pool:
     scores: npt.NDArray[np.float64] | None
     vectors: Vectors | None
     score_name: str
+    probabilities: npt.NDArray[np.floating[Any]] | None
+    columns: Mapping[str, npt.NDArray[Any]]
 
     def __init__(
         self,
@@ -45,6 +51,8 @@ class Pool:
         scores: npt.ArrayLike | None = None,
         vectors: Vectors | None = None,
         score_name: str = "score",
+        probabilities: npt.NDArray[np.floating[Any]] | None = None,
+        columns: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
         if isinstance(item_ids, str):
             raise ValueError(f"item_ids is the single string {item_ids!r}; expected a sequence of strings")
@@ -66,12 +74,23 @@ class Pool:
             vectors = np.asarray(vectors)
             if vectors.ndim != 2 or len(vectors) != n or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
                 raise ValueError(f"vectors has shape {vectors.shape}, type {vectors.dtype}; expected ({n}, d) floats, d > 0")
+        if probabilities is not None:
+            probabilities = np.asarray(probabilities)
+            if probabilities.ndim not in (2, 3) or len(probabilities) != n or probabilities.dtype.kind != "f":
+                raise ValueError(
+                    f"probabilities has shape {probabilities.shape}, type {probabilities.dtype}; expected floats of shape "
+                    f"({n}, c), or ({n}, t, c) of t members"
+                )
+            sums = probabilities.reshape(n, -1).sum(axis=1, dtype=np.float64)
+            _check_finite(np.isfinite(sums) | labeled, ids, "class probabilities")
         for name, value in {
             "item_ids": ids,
             "is_labeled": labeled,
             "scores": values,
             "vectors": vectors,
             "score_name": score_name,
+            "probabilities": probabilities,
+            "columns": {name: _checked_column(name, column, n) for name, column in (columns or {}).items()},
         }.items():
             object.__setattr__(self, name, value)
 
@@ -90,6 +109,16 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+
+def _checked_column(name: str, column: npt.ArrayLike, n: int) -> npt.NDArray[Any]:
+    values = np.asarray(column)
+    if values.ndim not in (1, 2) or len(values) != n or values.dtype.kind not in ("iufbUT" if values.ndim == 1 else "iuf"):
+        raise ValueError(
+            f"column {name!r} has shape {values.shape}, type {values.dtype}; expected ({n},) numbers or strings, or "
+            f"({n}, c) numbers"
+        )
+    return values
 
 
 def _check_finite(good: npt.NDArray[np.bool_], ids: tuple[str, ...], what: str) -> None:

@@ -21,11 +21,15 @@ def score_reasons(pool: Pool, rows: npt.NDArray[np.int64]) -> list[str]:
     An item is at the p-th percentile when p percent of the candidates, rounded down, have a lower score. Time O(n log n).
     """
     assert pool.scores is not None
-    ranked = np.sort(pool.scores[pool.candidates])
-    values = pool.scores[rows]
+    return percentile_reasons(pool.score_name, pool.scores[pool.candidates], pool.scores[rows])
+
+
+def percentile_reasons(name: str, of_all: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> list[str]:
+    """As `score_reasons`, for any number: `values` and how they stand among `of_all`."""
+    ranked = np.sort(of_all)
     percents = np.searchsorted(ranked, values, side="left") * 100 // max(1, len(ranked))
     return [
-        f"{pool.score_name} {in_words(value)}, {_ordinal(percent)} percentile"
+        f"{name} {in_words(value)}, {_ordinal(percent)} percentile"
         for value, percent in zip(values.tolist(), percents.tolist())
     ]
 

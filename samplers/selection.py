@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
+from .pool import Pool
+
+if TYPE_CHECKING:
+    from .quality import Quality
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,6 +35,8 @@ class Selection:
     reasons: tuple[str, ...]
     method: str = ""
     note: str = ""
+    _pool: ClassVar[Pool | None] = None
+    """The pool it was picked from, for `quality`; no field, as it is neither shown, copied nor pickled."""
 
     def __post_init__(self) -> None:
         ids: Sequence[str] = tuple(self.item_ids)
@@ -45,6 +53,16 @@ class Selection:
         object.__setattr__(self, "gains", gains)
         object.__setattr__(self, "reasons", reasons)
 
+    def followed_by(self, others: Selection) -> Selection:
+        """This batch, and another one after it."""
+        return Selection(
+            self.item_ids + others.item_ids,
+            np.concatenate([self.gains, others.gains]),
+            self.reasons + others.reasons,
+            others.method,
+            others.note,
+        )
+
     def __len__(self) -> int:
         return len(self.item_ids)
 
@@ -54,3 +72,75 @@ class Selection:
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.item_ids[:3])) + (", ..." if len(self) > 3 else "")
         return f"Selection({len(self):,} items by {self.method or 'unknown'}, best first: {shown})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_pool"}
+
+    def _picked_from(self, pool: Pool) -> Selection:
+        """This selection, which from now on knows its pool."""
+        object.__setattr__(self, "_pool", pool)
+        return self
+
+    def quality(
+        self,
+        pool: Pool | None = None,
+        *,
+        n_random: int = 20,
+        seed: int | np.random.Generator = 0,
+        metric: str = "euclidean",
+        columns: Sequence[str] | None = None,
+        near_distance: float | None = None,
+        n_measured: int = 10_000,
+    ) -> Quality:
+        """Figures of the batch beside those of random batches: coverage, outliers, near-duplicates, scores, classes.
+
+        What each figure is, and what it costs: `samplers.quality.quality_of`. Print the result for a table.
+
+        Args:
+            pool: The pool as it was when the batch was picked. A selection that comes from `Sampler.select` knows it; one
+                that was pickled, copied or read from a file does not.
+            n_random: Random batches to compare with, at least 1.
+            seed: Draws them, and the samples that are measured.
+            metric: `euclidean` or `cosine`.
+            columns: Names of the pool's columns to report on; None: all.
+            near_distance: Picks nearer than this to a labeled or earlier-picked item are near-duplicates; None: a quarter of
+                what is usual in the random batches.
+            n_measured: Candidates and picks that distances are measured of, if there are more; for batches of many
+                thousands, fewer is faster.
+
+        Raises:
+            ValueError: No pool, a batch that was not picked from this one, an empty batch, or an option out of range.
+
+        Examples:
+            >>> from samplers import SamplerUncertainty
+            >>> pool = Pool(("a", "b", "c"), scores=[1.0, 0.0, 5.0], columns={"site": ["x", "x", "y"]})
+            >>> print(SamplerUncertainty().select(pool, 2).quality())
+            2 items by UNCERTAINTY, and 20 random batches
+                                  batch random    5%    95%
+            mean score (score)        3   2.15   0.5      3
+            values of site (of 2)     2   1.75     1      2
+            largest value of site 50.0%  62.5% 50.0% 100.0%
+            No embeddings in the pool: no distances, outliers or near-duplicates.
+        """
+        from .quality import quality_of  # noqa: PLC0415 - it needs modules that need this one
+
+        pool = self._pool if pool is None else pool
+        if pool is None:
+            raise ValueError("this batch does not know the pool it was picked from; pass it as pool")
+        row_of = {item_id: row for row, item_id in enumerate(pool.item_ids)}
+        for item_id in self.item_ids:
+            row = row_of.get(item_id)
+            if row is None or pool.is_labeled[row]:
+                why = "is not in this pool" if row is None else "is labeled in this pool"
+                raise ValueError(f"{item_id!r} of the batch {why}; pass the pool as it was when the batch was picked")
+        return quality_of(
+            pool,
+            np.array([row_of[item_id] for item_id in self.item_ids], dtype=np.int64),
+            method=self.method,
+            n_random=n_random,
+            seed=seed,
+            metric=metric,
+            columns=columns,
+            near_distance=near_distance,
+            n_measured=n_measured,
+        )

@@ -388,7 +388,7 @@ def test_a_batch_that_stops_early_is_warned_of_and_noted(make_local: MakeLocal, 
     with pytest.warns(UserWarning, match="stopped after 4 of 5"):
         batch = agent.query(SamplerConfig(5, method="CORESET", min_distance=4.0))
     assert batch.item_ids == ("img_04.jpg", "img_00.jpg", "img_03.jpg", "img_02.jpg")  # at 16, 0, 9, 4
-    assert "below min_distance 4" in agent.history[-1].notes[0]
+    assert "nearer than min_distance 4" in agent.history[-1].notes[0]
 
 
 def test_items_are_given_in_the_order_asked_for(make_local: MakeLocal) -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samplers import Pool, SamplerCoral, SamplerCoreset, SamplerUncertainty, Selection, nearest_centers
-from samplers.nearest_centers import squared_distances
+from samplers import Pool, SamplerCoral, SamplerCoreset, SamplerUncertainty, Selection
+from samplers.distances import squared_distances
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -268,8 +268,8 @@ def test_cosine_products_by_hand() -> None:
 
 
 def test_pools_beyond_every_block_size_give_the_naive_products() -> None:
-    n_labeled = nearest_centers._CENTERS_PER_BLOCK + 30
-    n = nearest_centers._PAIRS_PER_BLOCK // nearest_centers._CENTERS_PER_BLOCK + 500
+    n_labeled = 256 + 30
+    n = (1 << 20) // 256 + 500
     rng = np.random.default_rng(5)
     vectors, scores = (rng.normal(size=(n, 8)) + 1e3).astype(np.float32), rng.random(n)
     labeled = sorted(rng.choice(n, size=n_labeled, replace=False).tolist())

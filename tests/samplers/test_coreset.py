@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samplers import Pool, SamplerCoreset, Selection, nearest_centers
-from samplers.nearest_centers import squared_distances
+from samplers import Pool, SamplerCoreset, Selection
+from samplers.distances import mean_of, squared_distances
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ def canonical_greedy(vectors: Floats, labeled: list[int], n_samples: int) -> tup
     for center in labeled:
         squared = np.minimum(squared, squared_distances(vectors, rows, np.full(len(rows), center)))
     if not labeled:
-        mean = np.add.reduce(vectors, axis=0, dtype=np.float64) / len(vectors)
+        mean = mean_of(vectors)
         squared = squared_distances(vectors, rows, mean)
     is_candidate = ~np.isin(rows, labeled)
     picks: list[int] = []
@@ -80,7 +80,7 @@ def assert_greedy(
         here = np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1)) if is_first else distance
         best = here[is_candidate].max()
         assert is_candidate[row]
-        slack = relative * max(best, float(np.abs(x).max()) * (1e-3 if is_first else 0.0))  # the mean itself is rounded
+        slack = relative * max(best, float(np.abs(x).max()) * (1e-2 if is_first else 0.0))  # the mean itself is rounded
         assert best - here[row] <= slack
         assert abs(gains[position] - here[row]) <= slack
         is_candidate[row] = False
@@ -266,9 +266,9 @@ def test_every_float_type_is_compared_in_float64(dtype: npt.DTypeLike) -> None:
 
 @pytest.mark.parametrize("kind", ["random", "grid with ties", "offset 1e6", "one outlier"])
 def test_pools_beyond_every_block_size_give_the_naive_picks(kind: str) -> None:
-    n_labeled = nearest_centers._CENTERS_PER_BLOCK + 60
-    n = 2 * (nearest_centers._PAIRS_PER_BLOCK // nearest_centers._CENTERS_PER_BLOCK) + 11
-    assert n * 16 > nearest_centers._VALUES_PER_BLOCK
+    n_labeled = 256 + 60
+    n = 2 * ((1 << 20) // 256) + 11
+    assert n * 16 > (1 << 17)
     rng = np.random.default_rng(3)
     vectors = KINDS[kind](rng, n, 16).astype(np.float32)
     vectors[n // 2] = vectors[n // 4]  # twins, met in different chunks
@@ -280,7 +280,7 @@ def test_pools_beyond_every_block_size_give_the_naive_picks(kind: str) -> None:
 
 
 def test_a_pool_of_more_rows_than_one_block_of_pairs() -> None:
-    n = nearest_centers._PAIRS_PER_BLOCK + 9
+    n = (1 << 20) + 9
     vectors = np.random.default_rng(4).normal(size=(n, 1)).astype(np.float32)
     vectors[-1], vectors[-2] = 40, -30  # the picks lie in the last chunk
     selection = SamplerCoreset().select(pool_of(vectors, [0]), 3)
@@ -372,38 +372,38 @@ def test_after_the_first_gains_never_rise_and_scale_with_the_vectors(
 
 
 @pytest.mark.parametrize(
-    ("min_distance", "expected", "gains", "farthest"),
+    ("min_distance", "expected", "gains", "is_short"),
     [
-        (0, [4, 1, 2, 3, 5], [8.0, 4.0, 1.0, 1.0, 0.0], None),
-        (0.5, [4, 1, 2, 3], [8.0, 4.0, 1.0, 1.0], "0"),
-        (1, [4, 1, 2, 3], [8.0, 4.0, 1.0, 1.0], "0"),  # equal is kept
-        (math.nextafter(1, 2), [4, 1], [8.0, 4.0], "1"),
-        (4, [4, 1], [8.0, 4.0], "1"),
-        (8, [4], [8.0], "4"),
-        (8.5, [], [], "8"),
+        (0, [4, 1, 2, 3, 5], [8.0, 4.0, 1.0, 1.0, 0.0], False),
+        (0.5, [4, 1, 2, 3], [8.0, 4.0, 1.0, 1.0], True),
+        (1, [4, 1, 2, 3], [8.0, 4.0, 1.0, 1.0], True),  # equal is kept
+        (math.nextafter(1, 2), [4, 1], [8.0, 4.0], True),
+        (4, [4, 1], [8.0, 4.0], True),
+        (8, [4], [8.0], True),
+        (8.5, [], [], True),
     ],
 )
 def test_min_distance_stops_when_the_farthest_is_nearer(
-    min_distance: float, expected: list[int], gains: list[float], farthest: str | None
+    min_distance: float, expected: list[int], gains: list[float], is_short: bool
 ) -> None:
     vectors = np.array([[0.0], [4.0], [3.0], [7.0], [8.0], [8.0]])
     selection = SamplerCoreset(min_distance=min_distance).select(pool_of(vectors, [0]), 5)
     assert rows_of(selection) == expected
     assert selection.gains.tolist() == gains
     assert len(selection.reasons) == len(selection) == len(expected)
-    if farthest is None:
+    if not is_short:
         assert selection.note == ""
     else:
         assert selection.note == (
-            f"stopped after {len(expected)} of 5: the farthest item left is {farthest} from the nearest labeled or picked "
-            f"one, below min_distance {min_distance:.3g}"
+            f"stopped after {len(expected)} of 5: everything left is nearer than min_distance {min_distance:.3g} to a "
+            "labeled or picked item"
         )
 
 
 def test_the_first_pick_with_nothing_labeled_is_never_too_near() -> None:
     selection = SamplerCoreset(min_distance=100).select(pool_of([[0.0], [1.0], [3.0]], []), 3)
     assert rows_of(selection) == [2]
-    assert selection.note.startswith("stopped after 1 of 3: the farthest item left is 3 from")
+    assert selection.note.startswith("stopped after 1 of 3: everything left is nearer than min_distance 100")
 
 
 def test_a_batch_that_is_full_before_the_stop_has_no_note() -> None:

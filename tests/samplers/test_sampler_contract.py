@@ -25,6 +25,7 @@ from samplers import (
     SamplerRandom,
     SamplerUncertainty,
     Selection,
+    SelectionInterrupted,
 )
 
 many = settings(max_examples=30, deadline=None, derandomize=True, database=None)
@@ -63,7 +64,8 @@ def pool_without_ties(seed: int, n: int, n_labeled: int) -> Pool:
     is_labeled[rng.choice(n, size=n_labeled, replace=False)] = True
     scores = np.where(is_labeled, np.nan, rng.random(n))
     ids = tuple(f"img_{name}.jpg" for name in rng.permutation(n).tolist())
-    return Pool(ids, is_labeled, scores, rng.normal(size=(n, 4)).astype(np.float32))
+    vectors = rng.normal(size=(n, 4)).astype(np.float32)
+    return Pool(ids, is_labeled, scores, vectors, probabilities=rng.dirichlet([0.5] * 3, size=(n, 5)))
 
 
 POOL = pool_without_ties(1, 60, 8)
@@ -73,7 +75,15 @@ def reordered(pool: Pool, order: list[int]) -> Pool:
     assert pool.scores is not None
     assert pool.vectors is not None
     ids = tuple(pool.item_ids[row] for row in order)
-    return Pool(ids, pool.is_labeled[order], pool.scores[order], pool.vectors[order], pool.score_name)
+    assert pool.probabilities is not None
+    return Pool(
+        ids,
+        pool.is_labeled[order],
+        pool.scores[order],
+        pool.vectors[order],
+        pool.score_name,
+        pool.probabilities[order],
+    )
 
 
 def candidate_ids(pool: Pool) -> list[str]:
@@ -161,7 +171,8 @@ def test_a_batch_is_as_long_as_asked_distinct_and_never_labeled(
 @every_sampler
 def test_the_whole_pool_can_be_picked_also_when_all_is_equal(sampler: Sampler) -> None:
     is_labeled = np.arange(30) % 10 == 3
-    same = Pool(tuple(map(str, range(30))), is_labeled, np.full(30, 0.5), np.full((30, 3), 0.1))
+    alike = np.full((30, 2, 4), 0.25)
+    same = Pool(tuple(map(str, range(30))), is_labeled, np.full(30, 0.5), np.full((30, 3), 0.1), probabilities=alike)
     for pool in (POOL, same):
         selection = sampler.select(pool, len(pool.candidates))
         assert sorted(selection.item_ids) == sorted(candidate_ids(pool))
@@ -223,14 +234,15 @@ def test_fewer_picks_are_a_prefix_of_more(sampler: Sampler, seed: int, n: int, d
 def test_the_pool_is_left_as_it_was_and_may_be_read_only(sampler: Sampler) -> None:
     assert POOL.scores is not None
     assert POOL.vectors is not None
-    frozen = Pool(POOL.item_ids, POOL.is_labeled.copy(), POOL.scores.copy(), POOL.vectors.copy())
-    assert frozen.scores is not None
-    assert frozen.vectors is not None
-    for array in (frozen.is_labeled, frozen.scores, frozen.vectors):
+    assert POOL.probabilities is not None
+    arrays = [POOL.is_labeled.copy(), POOL.scores.copy(), POOL.vectors.copy(), POOL.probabilities.copy()]
+    frozen = Pool(POOL.item_ids, *arrays[:3], probabilities=arrays[3])
+    for array in (frozen.is_labeled, frozen.scores, frozen.vectors, frozen.probabilities):
+        assert array is not None
         array.setflags(write=False)
-    before = POOL.is_labeled.tobytes(), POOL.scores.tobytes(), POOL.vectors.tobytes()
     assert told(sampler.select(frozen, 20)) == told(sampler.select(POOL, 20))
-    assert (POOL.is_labeled.tobytes(), POOL.scores.tobytes(), POOL.vectors.tobytes()) == before
+    for array, before in zip((POOL.is_labeled, POOL.scores, POOL.vectors, POOL.probabilities), arrays):
+        assert array.tobytes() == before.tobytes()
 
 
 @every_sampler
@@ -356,8 +368,16 @@ def test_an_interrupt_comes_through_and_leaves_nothing_behind(sampler: Sampler, 
     def interrupt(_: int) -> None:
         raise error("stop here")
 
-    with pytest.raises(error, match="stop here"):
+    with pytest.raises(error, match=r"stop here|interrupted after") as stopped:
         sampler.select(POOL, 20, on_pick=interrupt)
+    if isinstance(stopped.value, SelectionInterrupted):
+        before = stopped.value.selection
+        assert 0 < len(before) <= 20
+        assert before.item_ids == expected[0][: len(before)]
+        if len(before) < 20:
+            resumed = sampler.select(POOL, 20, resume=before)
+            assert resumed.item_ids == expected[0]
+            assert resumed.gains.tolist() == expected[1]
     assert told(sampler.select(POOL, 20)) == expected
 
 

@@ -1,0 +1,230 @@
+"""A shard in memory, refreshed by compiled kernels, and the picks among candidates likewise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..distances import Distances, Rows, blocks
+from ..pool import Vectors
+from . import kernels
+from .plain import PlainShard
+from .rounding import Floats32, Rounding, largest_coordinate
+from .shard import Candidates, Flags, Frame, Goal
+from .walk import Made
+
+_CENTERS_PER_BLOCK = 128
+_ROWS_PER_JOB = 1024
+_WIDE = 48  # centers missed
+_SMALLEST, _LARGEST = 1e-15, 1e15
+"""Squares of lengths between these stay well inside the range of float32."""
+
+
+class Low:
+    """The screen in few dimensions: coordinates on some axes, and the length of what is left."""
+
+    def __init__(self, frame: Frame, rounding: Rounding) -> None:
+        self.rounding = rounding
+        self.axes = frame.axes
+        self.n_axes = frame.axes.shape[1]
+        self.width = -(-(self.n_axes + 1) // 4) * 4
+
+    def of(self, around: Floats32) -> tuple[Floats32, Distances]:
+        """`(m, w)` screens and `(m,)` half squared norms of `(m, d)` float32 rows around the middle."""
+        low: Floats32 = np.zeros((len(around), self.width), dtype=np.float32)
+        low[:, : self.n_axes] = around @ self.axes
+        half: Distances = np.empty(len(around))
+        kernels.norms(around, low, self.n_axes, half)
+        return low, half
+
+
+def room_of(vectors: Vectors, largest: float, slack: float) -> float:
+    """The relative error of a squared distance in the vectors' own type; infinity where float32 might not hold it."""
+    is_safe = vectors.dtype == np.float32 and (largest == 0 or _SMALLEST <= largest <= _LARGEST)
+    return slack if is_safe else np.inf
+
+
+class CompiledShard(PlainShard):
+    """As `PlainShard`, sooner. `n_threads` work on rows side by side, which changes no result."""
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        *,
+        first_row: int,
+        is_open: Flags,
+        weights: Distances | None,
+        goal: Goal,
+        frame: Frame,
+        n_centers: int,
+        is_on_disk: bool = False,
+        n_threads: int = 1,
+    ) -> None:
+        self.frame = frame
+        self.n_threads = n_threads
+        self.counts = np.zeros((n_threads, 2), dtype=np.int64)
+        self.costs: dict[bool, dict[bool, float]] = {False: {}, True: {}}
+        """Nanoseconds of a row and a center when few or many centers were missed, by low and by full products."""
+        self._n_jobs = 0
+        super().__init__(
+            vectors,
+            first_row=first_row,
+            is_open=is_open,
+            weights=weights,
+            goal=goal,
+            frame=frame,
+            n_centers=n_centers,
+            is_on_disk=is_on_disk,
+        )
+        self._bounds_held = (self.squared, self.lower, self.rival, self.nearest, self.is_exact)
+
+    def _prepare(self) -> None:
+        self.offsets: Floats32 = np.full(
+            (len(self.centers) // _CENTERS_PER_BLOCK + 1, _CENTERS_PER_BLOCK), -np.inf, dtype=np.float32
+        )
+        self.low: Low | None = None
+        self.room = room_of(self.vectors, self.largest, self.rounding.slack)
+        if np.isinf(self.room) or self.codes is not None:
+            super()._prepare()
+            return
+        self.low = Low(self.frame, self.rounding)
+        self.screens: Floats32 = np.zeros((len(self.half), self.low.width), dtype=np.float32)
+        for part in blocks(*self.vectors.shape):
+            self.screens[part], self.half[part] = self.low.of(self.rounding.around(self.vectors[part]))
+        self.columns: Floats32 = np.zeros((len(self.offsets), self.low.width, _CENTERS_PER_BLOCK), dtype=np.float32)
+
+    def add(self, points: Vectors, picked: Rows) -> None:
+        """Take in new centers, and their screens."""
+        first = self.n_centers
+        super().add(points, picked)
+        at = np.arange(first, self.n_centers)
+        shrunk = self.center_half[first : self.n_centers] * (1 - self.rounding.slack)
+        self.offsets[at // _CENTERS_PER_BLOCK, at % _CENTERS_PER_BLOCK] = -shrunk
+        if self.low is not None:
+            screens, _ = self.low.of(self.around[first : self.n_centers])
+            self.columns[at // _CENTERS_PER_BLOCK, :, at % _CENTERS_PER_BLOCK] = screens
+
+    def refresh(self, rows: Rows, least: float, boost: Distances | None) -> None:
+        """Let rows meet the centers they have missed, in blocks, by the screen that is cheaper here."""
+        rows = rows[np.argsort(self.seen[rows], kind="stable")]
+        block_of = self.seen[rows] // _CENTERS_PER_BLOCK
+        weights = np.empty(0)
+        if self.weights is not None:
+            weights = self.weights
+        if boost is not None:  # the order of the factors may change the last bit: rows stay a little longer
+            weights = boost if self.weights is None else weights * boost
+            least *= 1 - 1e-12
+        jobs: list[Rows] = []
+        start = 0
+        while start < len(rows):
+            stop = min(start + _ROWS_PER_JOB, int(np.searchsorted(block_of, block_of[start], side="right")))
+            jobs.append(rows[start:stop])
+            start = stop
+
+        def work(worker: int) -> None:
+            for job in jobs[worker :: self.n_threads]:
+                self._refresh_compiled(job.copy(), least, weights, self.counts[worker])
+
+        if self.n_threads > 1 and len(jobs) > 1:
+            with one_thread_products(), ThreadPoolExecutor(self.n_threads) as threads:
+                list(threads.map(work, range(self.n_threads)))
+        else:
+            for worker in range(self.n_threads):
+                work(worker)
+
+    def _refresh_compiled(self, rows: Rows, least: float, weights: Distances, counts: Any) -> None:
+        """Refresh rows that have met as many blocks, and note what it cost: by that the next job's screen is chosen."""
+        met, n_pairs, began = int(self.seen[rows[0]]), int(counts[0]), time.thread_time_ns()
+        is_wide = self.n_centers - met >= _WIDE
+        is_full = self.low is None or self._uses_full(is_wide)
+        goal = tuple(self.goal)
+        rounding = (self.rounding.slack, self.rounding.scale, self.room)
+        if is_full:
+            held = self._hold(rows)
+            first, n_left = met, len(rows)
+            while first < self.n_centers and n_left:
+                block, low = divmod(first, _CENTERS_PER_BLOCK)
+                stop = min((block + 1) * _CENTERS_PER_BLOCK, self.n_centers)
+                products = held[:n_left] @ self.around[first:stop].T
+                lost = np.broadcast_to(self._lost(rows[:n_left], float(self.center_half[first:stop].max())), n_left)
+                n_left = kernels.take_in(
+                    held, products, self.half, np.ascontiguousarray(lost), self.offsets[block, low : low + stop - first],
+                    self.center_half[first:stop], first, rows, n_left, least, self._bounds_held, self.seen, weights, goal,
+                    rounding, counts,
+                )  # fmt: skip
+                first = stop
+        else:
+            assert self.low is not None
+            screen: Floats32 = np.zeros((-(-len(rows) // 4) * 4, self.low.width), dtype=np.float32)
+            screen[: len(rows)] = self.screens[rows]
+            kernels.refresh(
+                self.vectors, screen, self.half, self.centers, self.columns, self.offsets, rows, met, self.n_centers, least,
+                self._bounds_held, self.seen, weights, goal, rounding, counts,
+            )  # fmt: skip
+        n_pairs = int(counts[0]) - n_pairs
+        if n_pairs > 10_000:
+            cost = (time.thread_time_ns() - began) / n_pairs
+            costs = self.costs[is_wide]
+            costs[is_full] = 0.5 * cost + 0.5 * costs.get(is_full, cost)
+
+    def _uses_full(self, is_wide: bool) -> bool:
+        """Whether the next job uses full products: the cheaper one, the other now and then. It changes no result."""
+        self._n_jobs += 1
+        costs = self.costs[is_wide]
+        if len(costs) < 2:
+            return False in costs
+        return (costs[True] < costs[False]) != (self._n_jobs % 200 == 0)
+
+    def _to_nearest(self, rows: Rows) -> Distances:
+        if self.vectors.dtype.itemsize < 4:
+            return super()._to_nearest(rows)
+        found: Distances = np.empty(len(rows))
+        kernels.distances_to(self.vectors, rows, self.centers, self.nearest[rows], found)
+        return found
+
+
+class CompiledInner:
+    """Picks among candidates by a compiled kernel."""
+
+    def __init__(self, frame: Frame, goal: Goal) -> None:
+        self.frame = frame
+        self.goal = goal
+        self.counts = np.zeros(3, dtype=np.int64)
+
+    def __call__(self, candidates: Candidates, least: float, n_picks: int, n_centers: int) -> Made:
+        """Pick greedily until the best is worth less than `least`."""
+        points = candidates.points
+        if points.dtype.itemsize < 4:
+            points = points.astype(np.float32)
+        largest = largest_coordinate(points, self.frame.middle)
+        rounding = Rounding(self.frame.middle, largest)
+        low, half = Low(self.frame, rounding).of(rounding.around(points))
+        limit = (half * (1 - rounding.slack) - 0.5 * kernels.FLOOR).astype(np.float32)
+        squared, nearest = candidates.squared.copy(), candidates.nearest.copy()
+        seen = np.full(len(points), n_centers, dtype=np.int32)
+        picks, picked_squared = np.empty(n_picks, dtype=np.int64), np.empty(n_picks)
+        picked_nearest = np.empty(n_picks, dtype=np.int32)
+        n_made = kernels.pick_within(
+            points, candidates.rows, np.ascontiguousarray(low.T), limit, squared, nearest, seen, candidates.weights, least,
+            n_centers, tuple(self.goal),
+            (rounding.slack, rounding.scale, room_of(points, largest, rounding.slack)), picks, picked_squared,
+            picked_nearest, self.counts,
+        )  # fmt: skip
+        return Made(picks[:n_made], picked_squared[:n_made], picked_nearest[:n_made], squared, nearest, seen)
+
+
+@contextmanager
+def one_thread_products() -> Iterator[None]:
+    """Matrix products on one thread each, where that can be asked for: threads inside of threads are slow."""
+    try:
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415  # an extra
+    except ImportError:
+        yield
+        return
+    with threadpool_limits(1, user_api="blas"):
+        yield
