@@ -29,12 +29,29 @@ def _check_not_hidden(name: str) -> None:
 for _name in ("scorers", "samplers"):
     _check_not_hidden(_name)
 
-from samplers import Selection  # noqa: E402
+from samplers import (  # noqa: E402
+    AtMost,
+    Balance,
+    Budget,
+    Diversity,
+    Exclude,
+    Include,
+    LocalEngine,
+    MinDistance,
+    Selection,
+    SelectionInterrupted,
+    Similarity,
+    Threshold,
+    Typicality,
+    Weight,
+)
 from scorers import (  # noqa: E402
     ClassificationPredictions,
     DetectionPredictions,
+    EnsemblePredictions,
     Scorer,
     ScorerClassification,
+    ScorerLookAlikeEntropy,
     ScorerObjectDetection,
     Scores,
 )
@@ -54,11 +71,13 @@ from .errors import (  # noqa: E402
     Unavailable,
 )
 from .journal import Round  # noqa: E402
+from .metadata import Metadata  # noqa: E402
 from .platforms.base import Guess, Item, ItemState, Platform, PushReport  # noqa: E402
 from .platforms.connection import Connection  # noqa: E402
 from .platforms.local import PlatformLocal  # noqa: E402
 
 if TYPE_CHECKING:
+    from .engine.on_ray import RayEngine
     from .platforms.kili import PlatformKili
     from .platforms.label_studio import PlatformLabelStudio
     from .platforms.superannotate import PlatformSuperAnnotate
@@ -73,6 +92,8 @@ _REMOTE = {  # loaded when asked for: they need an HTTP library, which is slow t
 def __getattr__(name: str) -> Any:
     if name in _REMOTE:
         return getattr(importlib.import_module(f".platforms.{_REMOTE[name]}", __name__), name)
+    if name == "RayEngine":
+        return importlib.import_module(".engine.on_ray", __name__).RayEngine
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415  # seldom asked for, and slow to load
 
@@ -83,15 +104,25 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "ActiveLearningAgent",
     "AgentError",
+    "AtMost",
     "AuthenticationFailed",
+    "Balance",
+    "Budget",
     "ClassificationPredictions",
     "Connection",
     "DetectionPredictions",
+    "Diversity",
     "Embeddings",
+    "EnsemblePredictions",
+    "Exclude",
     "Guess",
+    "Include",
     "Item",
     "ItemState",
     "JournalError",
+    "LocalEngine",
+    "Metadata",
+    "MinDistance",
     "NoRoundYet",
     "NotFound",
     "Platform",
@@ -102,14 +133,21 @@ __all__ = [
     "PlatformSuperAnnotate",
     "PushReport",
     "RateLimited",
+    "RayEngine",
     "Rejected",
     "Round",
     "SamplerConfig",
     "SamplingMethod",
     "Scorer",
     "ScorerClassification",
+    "ScorerLookAlikeEntropy",
     "ScorerObjectDetection",
     "Scores",
     "Selection",
+    "SelectionInterrupted",
+    "Similarity",
+    "Threshold",
+    "Typicality",
     "Unavailable",
+    "Weight",
 ]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from samplers import Selection
-from scorers import Scorer, Scores
+from samplers import SamplerJoint, SamplerPrototypes, Selection
+from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, Scores
 
 from . import export, priorities
 from .config import SamplerConfig
@@ -21,6 +21,7 @@ from .guesses import Preannotations, guesses_of
 from .join import Joined, make_pool
 from .journal import Journal, Round, default_path, now
 from .listing import Changes, Listing
+from .metadata import Metadata
 from .platforms.base import ChecksGuesses, ChecksSettings, Guess, Item, Platform, PushReport
 
 
@@ -32,6 +33,7 @@ class ActiveLearningAgent:
     Args:
         platform: The annotation platform's project.
         embeddings: A vector for each item, for the methods that compare images.
+        metadata: Columns of facts, for the strategies of JOINT that read them, such as a video or a cost.
         journal: File of the record of rounds; None keeps it in the project's folder, or for a remote project in
             `~/.al-agent/rounds` (or below `AL_AGENT_HOME`).
 
@@ -53,14 +55,18 @@ class ActiveLearningAgent:
         platform: Platform,
         *,
         embeddings: Embeddings | None = None,
+        metadata: Metadata | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         if embeddings is not None and not isinstance(embeddings, Embeddings):
             raise ValueError(f"embeddings is {type(embeddings).__name__}; expected Embeddings(item_ids, vectors)")
+        if metadata is not None and not isinstance(metadata, Metadata):
+            raise ValueError(f"metadata is {type(metadata).__name__}; expected Metadata(item_ids, columns)")
         if isinstance(platform, str | os.PathLike):
             raise ValueError(f"platform is the path {os.fspath(platform)!r}; pass PlatformLocal({os.fspath(platform)!r})")
         self._platform = platform
         self._embeddings = embeddings
+        self._metadata = metadata
         self._journal = Journal(default_path(platform) if journal is None else journal, project=platform.key)
         self._cached_listing: Listing | None = None
         self._cached_round: Round | None = None
@@ -155,7 +161,7 @@ class ActiveLearningAgent:
     def query(
         self,
         config: SamplerConfig,
-        scorer: Scorer[Any] | Scores | None = None,
+        scorer: Scorer[Any] | Scores | ClassificationPredictions | EnsemblePredictions | None = None,
         *,
         push: bool = True,
         preannotate: Preannotations | None = None,
@@ -171,8 +177,9 @@ class ActiveLearningAgent:
 
         Args:
             config: What to pick.
-            scorer: A scorer, or its scores, for the methods that use a score. It covers the query set or the unlabeled set,
-                in any order.
+            scorer: A scorer, or its scores, for the methods that use a score; a scorer, or its predictions, for those that
+                read class probabilities (BADGE, and BALD and BATCH_BALD those of a committee). It covers the query set or
+                the unlabeled set, in any order.
             push: False is the dry run: the round is noted and nothing is sent. `push()` sends it later.
             preannotate: Predictions that annotators are shown with the picks, where the platform can: the likeliest class,
                 or the boxes. They are kept with the round, for a push that is finished later.
@@ -203,6 +210,12 @@ class ActiveLearningAgent:
             )
         if sampler.needs_vectors and self._embeddings is None:
             raise ValueError(f"{config.method} compares images; pass embeddings=Embeddings(...) to the agent")
+        columns = sampler.columns if isinstance(sampler, SamplerJoint) else ()
+        if columns and self._metadata is None:
+            raise ValueError(
+                f"the strategies read the column {columns[0]!r}; pass metadata=Metadata(item_ids, columns) to the agent"
+            )
+        predictions = _predictions(scorer, str(config.method)) if sampler.needs_probabilities else None
         embeddings = self._embeddings if sampler.needs_vectors else None
         score_name = None if scores is None else scores.name_or_default(config.score)
 
@@ -220,6 +233,8 @@ class ActiveLearningAgent:
             scores=scores,
             score_name=score_name,
             embeddings=embeddings,
+            predictions=predictions,
+            metadata=self._metadata if columns or isinstance(sampler, SamplerPrototypes) else None,
             may_miss=listing.open_items - (self._shown or listing).open_items,
             may_be_gone=self._gone,
         )
@@ -369,7 +384,19 @@ def _scores(scorer: object) -> Scores | None:
         return scorer
     if isinstance(scorer, Scorer):
         return scorer.scores()
+    if isinstance(scorer, ClassificationPredictions):
+        raise ValueError("scorer is ClassificationPredictions; pass ScorerClassification(predictions), which makes scores")
     raise ValueError(f"scorer is {type(scorer).__name__}; expected a scorer such as ScorerClassification, or Scores")
+
+
+def _predictions(scorer: object, method: str) -> ClassificationPredictions | EnsemblePredictions:
+    given = scorer.predictions if isinstance(scorer, Scorer) else scorer
+    if isinstance(given, ClassificationPredictions | EnsemblePredictions):
+        return given
+    raise ValueError(
+        f"{method} reads class probabilities; pass EnsemblePredictions of a committee, or ClassificationPredictions or "
+        f"their scorer, instead of {type(given).__name__}"
+    )
 
 
 def _notes(joined: Joined, selection: Selection) -> tuple[str, ...]:

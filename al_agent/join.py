@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from samplers import Pool
-from scorers import Scores
+from scorers import ClassificationPredictions, EnsemblePredictions, Scores
 
 from .embedding import Embeddings
 from .listing import Listing
+from .metadata import Metadata
 from .platforms.base import ItemState
 
 _NOWHERE = -1
@@ -40,6 +41,8 @@ def make_pool(
     scores: Scores | None,
     score_name: str | None,
     embeddings: Embeddings | None,
+    predictions: ClassificationPredictions | EnsemblePredictions | None = None,
+    metadata: Metadata | None = None,
     may_miss: Set[str] = frozenset(),
     may_be_gone: Set[str] = frozenset(),
 ) -> Joined:
@@ -52,6 +55,8 @@ def make_pool(
         scores: Scores of the query set or of the unlabeled set, in any order.
         score_name: The column to use; None takes the default.
         embeddings: Vectors of the query set, in any order.
+        predictions: Class probabilities of the query set or of the unlabeled set, in any order.
+        metadata: Columns for the query set, in any order.
         may_miss: Items that nobody could have covered yet; those that are not covered are left out.
         may_be_gone: Items that were in the project once; scores and embeddings of them are left out.
 
@@ -62,7 +67,7 @@ def make_pool(
     is_open = listing.is_in(ItemState.UNLABELED)
     takes_part = is_labeled | is_open
     gone: list[str] = []
-    score_rows = vector_rows = None
+    score_rows = vector_rows = prediction_rows = fact_rows = None
     if scores is not None:
         score_name = scores.name_or_default(score_name)
         score_rows = _rows(listing, scores.item_ids, "score", may_be_gone, gone)
@@ -70,6 +75,13 @@ def make_pool(
     if embeddings is not None:
         vector_rows = _rows(listing, embeddings.item_ids, "embedding", may_be_gone, gone)
         takes_part &= _covered(listing, vector_rows, takes_part, may_miss, "embedding", "embed the whole query_set")
+    if predictions is not None:
+        prediction_rows = _rows(listing, predictions.item_ids, "prediction", may_be_gone, gone)
+        way_out = "predict on the whole unlabeled_set"
+        takes_part &= is_labeled | _covered(listing, prediction_rows, is_open, may_miss, "prediction", way_out)
+    if metadata is not None:
+        fact_rows = _rows(listing, metadata.item_ids, "metadata", may_be_gone, gone)
+        takes_part &= _covered(listing, fact_rows, takes_part, may_miss, "metadata", "describe the whole query_set")
 
     members = np.flatnonzero(takes_part)
     pool = Pool(
@@ -78,6 +90,12 @@ def make_pool(
         scores=None if scores is None or score_rows is None else _taken(scores.column(score_name), score_rows[members]),
         vectors=None if embeddings is None or vector_rows is None else _gathered(embeddings, vector_rows[members]),
         score_name=score_name or "score",
+        probabilities=None
+        if predictions is None or prediction_rows is None
+        else _probabilities(predictions, prediction_rows[members]),
+        columns=None
+        if metadata is None or fact_rows is None
+        else {name: column[fact_rows[members]] for name, column in metadata.columns.items()},
     )
     return Joined(pool, listing.names_of(np.flatnonzero(is_open & ~takes_part)), tuple(dict.fromkeys(gone)))
 
@@ -124,6 +142,16 @@ def _covered(
 
 def _taken(column: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.where(rows == _NOWHERE, np.nan, column[rows])
+
+
+def _probabilities(
+    predictions: ClassificationPredictions | EnsemblePredictions, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.floating[Any]]:
+    """The class probabilities of rows, NaN for those that have none."""
+    found: npt.NDArray[np.floating[Any]] = predictions.probabilities[rows]  # row -1 is the last, and overwritten
+    if (rows == _NOWHERE).any():
+        found[rows == _NOWHERE] = np.nan
+    return found
 
 
 def _gathered(embeddings: Embeddings, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating[Any]]:

@@ -16,12 +16,13 @@ NO_GROUP = -1
 
 
 def numbers_of(pool: Pool, name: str) -> Distances:
-    """The `(n,)` numbers of a column, or the scores; those of candidates are finite.
+    """The `(n,)` numbers of a column, or the scores, which are called `score`; those of candidates are finite.
 
     Raises:
         ValueError: There is no such column of numbers, or a candidate's is not finite.
     """
-    if name == SCORE and pool.scores is not None and SCORE not in pool.columns:
+    if name == SCORE:
+        assert pool.scores is not None
         return pool.scores
     column = _column(pool, name)
     if column.ndim != 1 or column.dtype.kind not in "iufb":
@@ -30,7 +31,8 @@ def numbers_of(pool: Pool, name: str) -> Distances:
     candidates = pool.candidates
     bad = candidates[~np.isfinite(values[candidates])]
     if len(bad):
-        raise ValueError(f"{len(bad):,} candidates have no finite {name!r}, the first is {pool.item_ids[int(bad[0])]!r}")
+        first = pool.item_ids[int(bad[0])]
+        raise ValueError(f"{len(bad):,} candidates have no finite {name!r}, the first is {first!r}; give each a number")
     return values
 
 

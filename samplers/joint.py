@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -21,7 +21,8 @@ from .joint_rule import JointRule, Rationed, Spent, Wanted
 from .nearest import nearest_points
 from .pool import Pool, Vectors
 from .reasons import in_words, percentile_reasons
-from .sampler import Picks, Sampler
+from .sampler import Picks, Sampler, SelectionInterrupted
+from .selection import Selection
 from .strategies import (
     SCORE,
     AtMost,
@@ -41,6 +42,7 @@ from .strategies import (
 )
 
 Flags = npt.NDArray[np.bool_]
+_TINY = float(np.finfo(np.float64).tiny)
 _OUT_OF_RANGE = "the product of the objectives leaves the range of float64; rescale them, or lower the strengths"
 Kind = TypeVar("Kind", bound=Strategy)
 
@@ -54,8 +56,8 @@ class SamplerJoint(Sampler):
     the pick is made, ties go to the lower row, and the gain of a pick is its product. CORESET is `[Diversity()]`, CORAL
     `[Diversity(), Weight()]`, UNCERTAINTY `[Weight()]`.
 
-    Of the constraints only a minimum distance and a budget may end a batch early, which its note then says; others that
-    leave too few items are refused before anything is picked.
+    A minimum distance and a budget may end a batch early, which its note then says. Other constraints that leave too few
+    items are refused before anything is picked; only where several `AtMost` meet may that be found out on the way.
 
     Time and memory as for CORESET, and O(n c) more for each round of looking at a pool with c classes to balance. Without
     `Diversity` and `MinDistance` no vectors are compared.
@@ -82,7 +84,7 @@ class SamplerJoint(Sampler):
     """
 
     method: ClassVar[str] = "JOINT"
-    strategies: tuple[Strategy, ...] = (Diversity(),)
+    strategies: Sequence[Strategy | Mapping[str, Any]] = (Diversity(),)
     engine: Engine = field(default_factory=LocalEngine, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,12 +92,13 @@ class SamplerJoint(Sampler):
         if isinstance(given, Strategy | Mapping | str) or not isinstance(given, Iterable):
             raise ValueError(f"strategies is {given!r}; expected a list, such as [Diversity(), Weight()]")
         strategies = tuple(strategy(one) for one in given)
-        object.__setattr__(self, "strategies", strategies)
+        # the order in which they are listed must change no bit of a product
+        object.__setattr__(self, "strategies", tuple(sorted(strategies, key=lambda one: (one.kind, repr(one)))))
         check_engine(self.engine)
         if not any(isinstance(one, Objective) and one.strength != 0 for one in strategies):
             raise ValueError("strategies have no objective with a strength, which leaves nothing to choose by")
         for kind in (Diversity, MinDistance):
-            if len(self._all(kind)) > 1:
+            if sum(self._counts(one) for one in self._all(kind)) > 1:
                 raise ValueError(f"strategies have {kind.__name__} twice; one says it all")
         metrics = {one.metric for one in self._all(Diversity) if one.strength > 0}
         metrics |= {one.metric for one in self._all(MinDistance)}
@@ -132,6 +135,30 @@ class SamplerJoint(Sampler):
         kinds = Weight | Threshold | Balance | AtMost | Budget
         return {one.column for one in self.strategies if isinstance(one, kinds) and self._counts(one)}
 
+    def _resumed(
+        self,
+        pool: Pool,
+        n_samples: int,
+        before: Selection,
+        seed: int | np.random.Generator,
+        on_pick: Callable[[int], object] | None,
+    ) -> Selection:
+        """Picks made before are included, so that every constraint counts them, and keep what was told of them."""
+        self._check_resumed(pool, n_samples, before)
+        if not len(before):
+            return self.select(pool, n_samples, seed=seed, on_pick=on_pick)
+        others = [one for one in self.strategies if not isinstance(one, Include)]
+        asked = [item_id for one in self._all(Include) for item_id in one.item_ids if item_id not in set(before.item_ids)]
+        again = replace(self, strategies=[*others, Include([*before.item_ids, *asked])])
+        try:
+            whole, stopped = again.select(pool, n_samples, seed=seed, on_pick=on_pick), None
+        except SelectionInterrupted as error:
+            whole, stopped = error.selection, error
+        whole = before.followed_by(whole.without_first(len(before)))
+        if stopped is not None:
+            raise SelectionInterrupted(whole._picked_from(pool), n_samples) from None
+        return whole._picked_from(pool)
+
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Pick greedily by the product."""
         diversity = next((one for one in self._all(Diversity) if one.strength > 0), None)
@@ -141,9 +168,10 @@ class SamplerJoint(Sampler):
         goal = Goal(metric == "cosine", 0.0 if apart is None else apart.distance, is_flat=diversity is None)
         vectors = walked_vectors(pool, metric) if diversity or apart else np.zeros((len(pool), 1), dtype=np.float32)
 
-        values = self._static_values(pool, rng)
         rule = self._rule(pool, power)
         is_open, names = self._open(pool)
+        values = self._static_values(pool, is_open, int(rng.integers(2**63)))
+        weights = self._weights(is_open, values, power)
         included = self._included(pool, is_open)
         self._check_possible(pool, n_samples, is_open, rule, names, included)
         first = _FirstPicks(pool, vectors, goal, rule)
@@ -153,7 +181,6 @@ class SamplerJoint(Sampler):
         if len(included):
             on_pick(len(included))
 
-        weights = self._weights(pool, values, power)
         task = Task(
             vectors,
             is_open,
@@ -180,7 +207,7 @@ class SamplerJoint(Sampler):
         note = self._why_short(pool, rows, is_open, rule, n_samples) if is_short else ""
         return Picks(rows, gains, reasons, note, is_interrupted)
 
-    def _static_values(self, pool: Pool, rng: np.random.Generator) -> list[tuple[Objective, str, Distances]]:
+    def _static_values(self, pool: Pool, is_open: Flags, seed: int) -> list[tuple[Objective, str, Distances]]:
         """The objectives whose values do not change with the picks: what they are called, and their `(n,)` values."""
         found: list[tuple[Objective, str, Distances]] = []
         for one in self.strategies:
@@ -191,10 +218,13 @@ class SamplerJoint(Sampler):
                 found.append((one, name, numbers_of(pool, one.column)))
             elif isinstance(one, Typicality):
                 vectors = vectors_in(pool, one.metric)
-                found.append((one, "typicality", typicality(vectors, rng, order=rows_by_id(pool.item_ids))))
+                dense = typicality(vectors, np.random.default_rng(seed), order=rows_by_id(pool.item_ids))
+                found.append((one, "typicality", np.maximum(dense, _TINY)))
             elif isinstance(one, Similarity):
                 found.append((one, "similarity", _similarity(pool, one)))
-        candidates = pool.candidates
+        candidates = np.flatnonzero(is_open)
+        if not len(candidates):
+            return found
         for one, name, values in found:
             least = candidates[values[candidates].argmin()]
             if values[least] < 0 or (values[least] == 0 and one.strength < 0):
@@ -204,11 +234,11 @@ class SamplerJoint(Sampler):
                 )
         return found
 
-    def _weights(self, pool: Pool, values: list[tuple[Objective, str, Distances]], power: float) -> Distances | None:
+    def _weights(self, is_open: Flags, values: list[tuple[Objective, str, Distances]], power: float) -> Distances | None:
         """Factors on the distance that order the items as the product does."""
         if not values:
             return None
-        weights, candidates = np.zeros(len(pool)), pool.candidates
+        weights, candidates = np.zeros(len(is_open)), np.flatnonzero(is_open)
         product = np.ones(len(candidates))
         with np.errstate(all="ignore"):
             for one, _, of_all in values:
@@ -286,7 +316,7 @@ class SamplerJoint(Sampler):
             n_dear = int(np.count_nonzero(~spent.may_pick(left)))
             if n_dear:
                 rest = spent.budget.limit - spent.spent
-                parts.append(f"{n_dear:,} cost more {spent.budget.column} than the {rest:.6g} that are left")
+                parts.append(f"{n_dear:,} need more than the {max(rest, 0.0):.6g} of {spent.budget.column!r} that is left")
         n_near = int(np.count_nonzero(rule.may_pick(left)))
         for apart in self._all(MinDistance):
             if n_near:
@@ -309,9 +339,17 @@ class _FirstPicks:
         """Pick an item, or raise if another constraint does not allow it."""
         name = self._pool.item_ids[row]
         if not self._rule.may_pick(np.array([row]))[0]:
-            raise ValueError(f"Include names {name!r}, which is beyond a group's AtMost or the Budget; leave one out")
+            limits = [
+                f"AtMost({one.at_most.count}, {one.at_most.column!r})"
+                for one in self._rule.rationed
+                if not one.may_pick(np.array([row]))[0]
+            ]
+            raise ValueError(
+                f"Include names {name!r}, which is beyond {' and '.join(limits) or 'the Budget'}; leave one out"
+            )
         if len(self._centers):
-            points = np.broadcast_to(self._vectors[row], (len(self._centers), self._vectors.shape[1]))
+            point = self._vectors[np.array([row])]
+            points = np.broadcast_to(point, (len(self._centers), point.shape[1]))
             squared = squared_distances(self._vectors, self._centers, points)
             place = int(squared.argmin())
             found, near = squared[place], self._centers[place]
@@ -362,7 +400,7 @@ class _Told:
         return gains
 
     def _wanted_values(self, place: int) -> Distances:
-        return np.array([at_pick[place] for at_pick in self.rule.at_pick])
+        return np.array([self.rule.at_pick[row][place] for row in self.rows.tolist()])
 
     def reasons(
         self, diversity: Diversity | None, values: list[tuple[Objective, str, Distances]], n_included: int
@@ -372,6 +410,8 @@ class _Told:
         The lift of an objective is `strength * log(value / usual)`, where usual is the median over the candidates, for
         distances over the picks, and for balance 1.
         """
+        if not len(self.rows):
+            return ()
         parts: list[list[str]] = []
         names: list[str] = []
         lifts: list[Distances] = []
@@ -418,13 +458,15 @@ def _similarity(pool: Pool, one: Similarity) -> Distances:
     distances = Goal(one.metric == "cosine").distances(squared)
     mean = distances.mean()
     values: Distances = np.exp(-distances / mean) if mean > 0 else np.ones(len(distances))
-    return values
+    return np.maximum(values, _TINY)
 
 
-def _rows_of(pool: Pool, item_ids: tuple[str, ...], what: str) -> Rows:
+def _rows_of(pool: Pool, item_ids: Sequence[str], what: str) -> Rows:
     wanted = set(item_ids)
     row_of = {item_id: row for row, item_id in enumerate(pool.item_ids) if item_id in wanted}
     unknown = [item_id for item_id in item_ids if item_id not in row_of]
     if unknown:
-        raise ValueError(f"{what} names {unknown[0]!r}, which is no item of the pool; {len(unknown):,} such in all")
+        raise ValueError(
+            f"{what} names {unknown[0]!r}, which is no item of the pool, {len(unknown):,} such in all; leave them out"
+        )
     return np.array([row_of[item_id] for item_id in item_ids], dtype=np.int64)

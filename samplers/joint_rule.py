@@ -14,6 +14,9 @@ from .strategies import AtMost, Balance, Budget
 Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
+_ROUNDING = 1e-9  # three costs of 0.1 fit into 0.3
+
+
 class Wanted:
     """How much each class is wanted, as `Balance` defines it."""
 
@@ -77,8 +80,10 @@ class Wanted:
 
     def in_words(self, row: int, value: float) -> str:
         """How much the item's class was wanted."""
+        if not self._has_class[row]:
+            return f"no {self.balance.column}"
         name = f"{self.balance.column} {self.names[self._codes[row]]!r}" if self._shares is None else self.balance.column
-        return f"{name} wanted {value:.3g} times its share" if self._has_class[row] else f"no {self.balance.column}"
+        return f"{name} wanted {value:.3g} times its share"
 
 
 def _target(balance: Balance, names: tuple[str, ...], in_all: Distances) -> Distances:
@@ -137,11 +142,13 @@ class Spent:
         negative = candidates[self.costs[candidates] < 0]
         if len(negative):
             row = int(negative[0])
-            raise ValueError(f"{budget.column!r} of {pool.item_ids[row]!r} is {self.costs[row]:g}; costs are 0 or more")
+            raise ValueError(
+                f"{budget.column!r} of {pool.item_ids[row]!r} is {self.costs[row]:g}; costs are 0 or more: mend the column"
+            )
 
     def may_pick(self, rows: Rows) -> Flags:
         """What still fits."""
-        return np.asarray(self.spent + self.costs[rows] <= self.budget.limit)
+        return np.asarray(self.spent + self.costs[rows] <= self.budget.limit * (1 + _ROUNDING))
 
     def add(self, row: int) -> None:
         """An item was picked."""
@@ -165,8 +172,8 @@ class JointRule:
         self.rationed = rationed
         self.spent = spent
         self.exponents = exponents
-        self.at_pick: list[list[float]] = []
-        """For each pick how much it was wanted when picked, by balance."""
+        self.at_pick: dict[int, list[float]] = {}
+        """For each row that was picked how much it was wanted then, by balance."""
         self._has_changed = False
 
     def mark(self) -> None:
@@ -204,7 +211,7 @@ class JointRule:
     def add(self, row: int) -> None:
         """As every rule."""
         at = np.array([row])
-        self.at_pick.append([float(wanted.values(at)[0]) for wanted in self.wanted])
+        self.at_pick[row] = [float(wanted.values(at)[0]) for wanted in self.wanted]
         for wanted in self.wanted:
             wanted.add(row)
         for rationed in self.rationed:

@@ -130,19 +130,23 @@ class Sampler(ABC):
         seed: int | np.random.Generator,
         on_pick: Callable[[int], object] | None,
     ) -> Selection:
-        row_of = {item_id: row for row, item_id in enumerate(pool.item_ids)}
         is_labeled = pool.is_labeled.copy()
-        for item_id in before.item_ids:
-            if item_id not in row_of or is_labeled[row_of[item_id]]:
-                raise ValueError(f"{item_id!r} was picked before, and is no candidate of this pool; start anew")
-            is_labeled[row_of[item_id]] = True
-        if n_samples <= len(before):
-            raise ValueError(f"n_samples is {n_samples:,}, and {len(before):,} were picked before; ask for more than that")
+        is_labeled[self._check_resumed(pool, n_samples, before)] = True
         try:
             rest = self.select(replace(pool, is_labeled=is_labeled), n_samples - len(before), seed=seed, on_pick=on_pick)
         except SelectionInterrupted as error:
-            raise SelectionInterrupted(before.followed_by(error.selection), n_samples) from None
-        return before.followed_by(rest)
+            raise SelectionInterrupted(before.followed_by(error.selection)._picked_from(pool), n_samples) from None
+        return before.followed_by(rest)._picked_from(pool)
+
+    def _check_resumed(self, pool: Pool, n_samples: int, before: Selection) -> npt.NDArray[np.int64]:
+        """The rows that were picked before, all of which must be candidates."""
+        row_of = {item_id: row for row, item_id in enumerate(pool.item_ids)}
+        for item_id in before.item_ids:
+            if item_id not in row_of or pool.is_labeled[row_of[item_id]]:
+                raise ValueError(f"{item_id!r} was picked before, and is no candidate of this pool; start anew")
+        if n_samples <= len(before):
+            raise ValueError(f"n_samples is {n_samples:,}, and {len(before):,} were picked before; ask for more than that")
+        return np.array([row_of[item_id] for item_id in before.item_ids], dtype=np.int64)
 
     @abstractmethod
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:

@@ -63,6 +63,10 @@ class Selection:
             others.note,
         )
 
+    def without_first(self, count: int) -> Selection:
+        """This batch without its first items."""
+        return Selection(self.item_ids[count:], self.gains[count:], self.reasons[count:], self.method, self.note)
+
     def __len__(self) -> int:
         return len(self.item_ids)
 

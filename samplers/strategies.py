@@ -6,9 +6,11 @@ A strategy is a plain value that names columns of the pool and items by id, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar
+
+import numpy as np
 
 from .distances import check_metric
 from .sampler import check_number, checked_count
@@ -52,7 +54,7 @@ class Diversity(Objective):
     metric: str = "euclidean"
 
     def __post_init__(self) -> None:
-        check_number(self.strength, "strength")
+        _set_number(self, "strength", is_signed=False)
         check_metric(self.metric)
 
 
@@ -69,7 +71,7 @@ class Weight(Objective):
     column: str = SCORE
 
     def __post_init__(self) -> None:
-        _check_finite(self.strength, "strength")
+        _set_number(self, "strength")
         _check_name(self.column, "column")
 
 
@@ -86,7 +88,7 @@ class Typicality(Objective):
     metric: str = "euclidean"
 
     def __post_init__(self) -> None:
-        _check_finite(self.strength, "strength")
+        _set_number(self, "strength")
         check_metric(self.metric)
 
 
@@ -101,11 +103,11 @@ class Similarity(Objective):
     """
 
     kind: ClassVar[str] = "similarity"
-    to: tuple[str, ...] = ()
+    to: Sequence[str]
     metric: str = "euclidean"
 
     def __post_init__(self) -> None:
-        _check_finite(self.strength, "strength")
+        _set_number(self, "strength")
         check_metric(self.metric)
         object.__setattr__(self, "to", _checked_ids(self.to, "to"))
 
@@ -132,8 +134,9 @@ class Balance(Objective):
     counts_labeled: bool = True
 
     def __post_init__(self) -> None:
-        check_number(self.strength, "strength")
+        _set_number(self, "strength", is_signed=False)
         _check_name(self.column, "column")
+        _check_flag(self.counts_labeled, "counts_labeled")
         if isinstance(self.target, str):
             if self.target not in ("uniform", "pool"):
                 raise ValueError(f"target is {self.target!r}; expected shares by class, 'uniform' or 'pool'")
@@ -148,7 +151,8 @@ class Balance(Objective):
         object.__setattr__(self, "target", {str(name): float(share) for name, share in self.target.items()})
 
     def __hash__(self) -> int:
-        return hash((self.kind, self.strength, self.column, str(self.target), self.counts_labeled))
+        target = self.target if isinstance(self.target, str) else frozenset(self.target.items())
+        return hash((self.kind, self.strength, self.column, target, self.counts_labeled))
 
 
 @dataclass(frozen=True)
@@ -161,11 +165,11 @@ class MinDistance(Strategy):
     """
 
     kind: ClassVar[str] = "min_distance"
-    distance: float = 0.0
+    distance: float
     metric: str = "euclidean"
 
     def __post_init__(self) -> None:
-        check_number(self.distance, "distance")
+        _set_number(self, "distance", is_signed=False)
         check_metric(self.metric)
 
 
@@ -188,7 +192,7 @@ class Threshold(Strategy):
         _check_name(self.column, "column")
         for name in ("at_least", "at_most"):
             if getattr(self, name) is not None:
-                _check_finite(getattr(self, name), name)
+                _set_number(self, name)
         if self.at_least is None and self.at_most is None:
             raise ValueError("at_least and at_most are both None; a threshold needs one of them")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
@@ -206,13 +210,14 @@ class AtMost(Strategy):
     """
 
     kind: ClassVar[str] = "at_most"
-    count: int = 1
+    count: int
     column: str = "group"
     counts_labeled: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", checked_count(self.count, "count"))
         _check_name(self.column, "column")
+        _check_flag(self.counts_labeled, "counts_labeled")
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,7 @@ class Include(Strategy):
     """
 
     kind: ClassVar[str] = "include"
-    item_ids: tuple[str, ...] = ()
+    item_ids: Sequence[str]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "item_ids", _checked_ids(self.item_ids, "item_ids"))
@@ -239,7 +244,7 @@ class Exclude(Strategy):
     """
 
     kind: ClassVar[str] = "exclude"
-    item_ids: tuple[str, ...] = ()
+    item_ids: Sequence[str]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "item_ids", _checked_ids(self.item_ids, "item_ids"))
@@ -255,11 +260,11 @@ class Budget(Strategy):
     """
 
     kind: ClassVar[str] = "budget"
-    limit: float = math.inf
+    limit: float
     column: str = "cost"
 
     def __post_init__(self) -> None:
-        check_number(self.limit, "limit")
+        _set_number(self, "limit", is_signed=False)
         _check_name(self.column, "column")
 
 
@@ -284,19 +289,34 @@ def strategy(values: object) -> Strategy:
     """
     if isinstance(values, Strategy):
         return values
-    if not isinstance(values, Mapping) or values.get("kind") not in KINDS:
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if not isinstance(values, Mapping) or not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"strategy is {values!r}; expected one of {', '.join(cls.__name__ for cls in KINDS.values())}")
     options = {name: value for name, value in values.items() if name != "kind"}
-    cls = KINDS[values["kind"]]
-    try:
-        return cls(**options)
-    except TypeError:
-        raise ValueError(f"strategy {values['kind']!r} has options it does not know: {sorted(options)}") from None
+    cls = KINDS[kind]
+    known = [one.name for one in fields(cls)]
+    unknown = [str(name) for name in options if name not in known]
+    if unknown:
+        raise ValueError(f"strategy {kind!r} has no option {unknown[0]!r}; it has {', '.join(map(repr, known))}")
+    missing = [one.name for one in fields(cls) if one.default is MISSING and one.name not in options]
+    if missing:
+        raise ValueError(f"strategy {kind!r} needs {missing[0]!r}")
+    return cls(**options)
 
 
-def _check_finite(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _set_number(one: Strategy, name: str, *, is_signed: bool = True) -> None:
+    """Check a number, and keep it as a plain one."""
+    value = getattr(one, name)
+    if not is_signed:
+        check_number(value, name)
+    elif isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise ValueError(f"{name} is {value!r}; expected a finite number")
+    object.__setattr__(one, name, float(value))
+
+
+def _check_flag(value: object, name: str) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; expected True or False")
 
 
 def _check_name(value: object, name: str) -> None:
@@ -307,7 +327,7 @@ def _check_name(value: object, name: str) -> None:
 def _checked_ids(item_ids: object, name: str) -> tuple[str, ...]:
     if isinstance(item_ids, str) or not isinstance(item_ids, tuple | list | set | frozenset):
         raise ValueError(f"{name} is {item_ids!r}; expected item ids, such as [{item_ids!r}]")
-    ids = tuple(sorted(item_ids) if isinstance(item_ids, set | frozenset) else item_ids)
+    ids = tuple(sorted(item_ids, key=str) if isinstance(item_ids, set | frozenset) else item_ids)
     if not ids:
         raise ValueError(f"{name} is empty; name at least one item")
     if not all(isinstance(item_id, str) for item_id in ids):

@@ -1,6 +1,8 @@
 """Scorers: predictions in, named scores out. Needs numpy alone."""
 
 from .classification import ScorerClassification
+from .ensemble import EnsemblePredictions
+from .look_alikes import ScorerLookAlikeEntropy
 from .object_detection import ScorerObjectDetection
 from .predictions import ClassificationPredictions, DetectionPredictions
 from .scorer import Scorer
@@ -9,8 +11,10 @@ from .scores import Scores
 __all__ = [
     "ClassificationPredictions",
     "DetectionPredictions",
+    "EnsemblePredictions",
     "Scorer",
     "ScorerClassification",
+    "ScorerLookAlikeEntropy",
     "ScorerObjectDetection",
     "Scores",
 ]

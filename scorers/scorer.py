@@ -92,6 +92,19 @@ class Scorer(ABC, Generic[P]):
         self.finish(scores)
         return scores
 
+    @property
+    def predictions(self) -> P:
+        """The predictions, where they were given whole.
+
+        Raises:
+            ValueError: They were given in chunks, which are read once and not kept.
+        """
+        if not isinstance(self._predictions, self.takes):
+            raise ValueError(
+                f"{type(self).__name__} was given chunks, which are not kept; give it the predictions as a whole"
+            )
+        return self._predictions  # type: ignore[return-value]  # takes is P, which Python cannot say
+
     def __repr__(self) -> str:
         given = repr(self._predictions) if isinstance(self._predictions, self.takes) else "chunks of predictions"
         return f"{type(self).__name__}({given})"

@@ -9,10 +9,12 @@ import typer
 
 from ..agent import ActiveLearningAgent
 from ..embedding import Embeddings
+from ..metadata import Metadata
 from .project import Asked, open_project
 
 SCORES_FILE = "scores.npz"
 EMBEDDINGS_FILE = "embeddings.npz"
+METADATA_FILE = "metadata.csv"
 
 Project = Annotated[
     Path,
@@ -40,7 +42,10 @@ JournalFile = Annotated[
 ]
 
 
-def open_agent(asked: Asked, journal: Path | None, embeddings: Path | None = None) -> ActiveLearningAgent:
-    """The agent of a project; embeddings come from the named file, if any."""
+def open_agent(
+    asked: Asked, journal: Path | None, embeddings: Path | None = None, metadata: Path | None = None
+) -> ActiveLearningAgent:
+    """The agent of a project; embeddings and metadata come from the named files, if any."""
     vectors = None if embeddings is None else Embeddings.load(embeddings)
-    return ActiveLearningAgent(open_project(asked), embeddings=vectors, journal=journal)
+    facts = None if metadata is None else Metadata.load(metadata)
+    return ActiveLearningAgent(open_project(asked), embeddings=vectors, metadata=facts, journal=journal)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from samplers import SamplerJoint
 from scorers import Scores
 
-from ..config import SamplerConfig
+from ..config import SamplerConfig, SamplingMethod
 from .options import (
     EMBEDDINGS_FILE,
+    METADATA_FILE,
     SCORES_FILE,
     AsJson,
     JournalFile,
@@ -38,25 +41,42 @@ def query(
     proportion: Annotated[
         float | None, typer.Option(help="Instead: fraction of the unlabeled items.", show_default=False)
     ] = None,
-    method: Annotated[
-        str, typer.Option("--method", "-m", help="RANDOM, UNCERTAINTY, BATCH_UNCERTAINTY, CORESET or CORAL.")
-    ] = "CORESET",
+    method: Annotated[str, typer.Option("--method", "-m", help=f"{', '.join(SamplingMethod.__members__)}.")] = "CORESET",
     score: Annotated[str | None, typer.Option(help="Name of the score.", show_default="the scorer's default")] = None,
     scores: Annotated[
         Path | None, typer.Option(help="File that al-agent score wrote.", show_default="PROJECT/scores.npz")
     ] = None,
     embeddings: Annotated[
         Path | None,
-        typer.Option(help=".npz with item_ids (n) and vectors (n, d).", show_default="PROJECT/embeddings.npz"),
+        typer.Option(
+            help=".npz with item_ids (n) and vectors (n, d), or .npy with ids in .ids.txt beside it, which stays on disk.",
+            show_default="PROJECT/embeddings.npz or .npy",
+        ),
+    ] = None,
+    strategies: Annotated[
+        Path | None, typer.Option(help="JOINT: JSON file with a list of strategies.", show_default="none")
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(help="CSV of columns for the strategies, item ids first.", show_default="PROJECT/metadata.csv"),
     ] = None,
     min_distance: Annotated[
         float | None, typer.Option(help="CORESET, CORAL: pick nothing nearer than this.", show_default="none")
     ] = None,
-    metric: Annotated[str, typer.Option(help="CORESET, CORAL: euclidean or cosine.")] = "euclidean",
+    metric: Annotated[str, typer.Option(help="Of embeddings: euclidean or cosine.")] = "euclidean",
+    ignore_sparsest: Annotated[
+        float, typer.Option(help="CORESET, CORAL: share of the pool, farthest from its neighbours, to leave out.")
+    ] = 0.0,
     score_strength: Annotated[float, typer.Option(help="CORAL: exponent of the score.")] = 1.0,
     distance_strength: Annotated[float, typer.Option(help="CORAL: exponent of the distance.")] = 1.0,
     batch_size: Annotated[int, typer.Option(help="BATCH_UNCERTAINTY: items in a random batch.")] = 10,
     batch_aggregate: Annotated[str, typer.Option(help="BATCH_UNCERTAINTY: sum or mean.")] = "sum",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Another option of the method, repeatable.", show_default=False),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Where CORESET, CORAL and JOINT run: local or ray.")] = "local",
+    device: Annotated[str | None, typer.Option(help="Device of torch, such as cuda.", show_default="none")] = None,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the round.", show_default="its number and method")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Note the round, and push nothing.")] = False,
@@ -86,27 +106,41 @@ def query(
             proportion=proportion,
             method=method,
             score=score,
+            strategies=[] if strategies is None else _read_strategies(strategies),
             min_distance=min_distance,
             metric=metric,
+            ignore_sparsest=ignore_sparsest,
             score_strength=score_strength,
             distance_strength=distance_strength,
             batch_size=batch_size,
             batch_aggregate=batch_aggregate,
+            options=_read_options(option or []),
+            engine=engine,
+            device=device,
             seed=seed,
             name=name,
         )
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise typer.BadParameter(str(error)) from error
     sampler = config.sampler()
+    if sampler.needs_probabilities:
+        raise typer.BadParameter(f"{config.method} reads class probabilities, which scores do not hold; use it from Python")
     score_file = _needed(
         scores, project / SCORES_FILE, sampler.needs_scores, f"{config.method} needs scores: al-agent score"
     )
+    on_disk = project / EMBEDDINGS_FILE.replace(".npz", ".npy")
     vector_file = _needed(
-        embeddings, project / EMBEDDINGS_FILE, sampler.needs_vectors, f"{config.method} needs embeddings: --embeddings FILE"
+        embeddings,
+        on_disk if on_disk.exists() else project / EMBEDDINGS_FILE,
+        sampler.needs_vectors,
+        f"{config.method} needs embeddings: --embeddings FILE",
     )
-    agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file)
+    needs_columns = isinstance(sampler, SamplerJoint) and bool(sampler.columns)
+    fact_file = _needed(metadata, project / METADATA_FILE, needs_columns, "the strategies need columns: --metadata FILE")
+    agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file, fact_file)
     values = None if score_file is None else Scores.load(score_file)
-    total = config.n_samples if proportion is None else None  # how many a proportion makes is known after the listing
+    # how many a proportion or a budget makes is known after the listing
+    total = config.n_samples if proportion is None and config.count(config.n_samples + 1) == config.n_samples else None
     with progress(total, "picking") as bar:
         batch = agent.query(config, values, push=not dry_run, verify=verify, on_pick=bar.update)
     current = agent.last_round
@@ -130,6 +164,31 @@ def query(
     pushed = "pushed" if current.is_pushed else f"not pushed: al-agent push {shlex.quote(str(project))}"
     lines += ["", f"{on_one_line(current.name)}: {len(picks):,} items by {batch.method}, {pushed}"]
     show(result, "\n".join(lines), as_json=as_json)
+
+
+def _read_strategies(path: Path) -> list[Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no file {str(path)!r}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise typer.BadParameter(f"{str(path)!r} is no JSON: {error}") from error
+    if not isinstance(found, list):
+        raise typer.BadParameter(f"{str(path)!r} holds no list; write a list of strategies")
+    return found
+
+
+def _read_options(given: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"--option {one!r} is not NAME=VALUE")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options
 
 
 def _needed(given: Path | None, default: Path, is_needed: bool, complaint: str) -> Path | None:

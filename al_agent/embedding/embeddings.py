@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from scorers.checks import as_floats, check_finite, check_length, checked_item_ids, set_fields
-from scorers.files import load_arrays, save_arrays
+from scorers.files import load_arrays, save_arrays, written_whole
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -72,19 +73,60 @@ class Embeddings:
         return Embeddings(wanted, self.vectors[[row_of[item_id] for item_id in wanted]])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an `.npz` file with arrays `item_ids` and `vectors`, whole or not at all."""
-        save_arrays(path, item_ids=np.array(self.item_ids), vectors=self.vectors)
+        """Write an `.npz` file with arrays `item_ids` and `vectors`, or an `.npy` file of the vectors and the ids beside it.
+
+        Of `vectors.npy` the ids are in `vectors.ids.txt`, in UTF-8, one on each line. Each file is written whole or not at
+        all.
+
+        Raises:
+            ValueError: An id has a line break, which `.ids.txt` cannot hold.
+        """
+        if Path(path).suffix != ".npy":
+            save_arrays(path, item_ids=np.array(self.item_ids), vectors=self.vectors)
+            return
+        broken = [item_id for item_id in self.item_ids if len(item_id.splitlines()) != 1]
+        if broken:
+            raise ValueError(f"the id {broken[0]!r} does not fit on a line; save to a .npz file instead")
+        with written_whole(path) as file:
+            np.lib.format.write_array(file, np.asarray(self.vectors), allow_pickle=False)
+        with written_whole(_ids_beside(path)) as file:
+            file.writelines(f"{item_id}\n".encode("utf-8", "surrogatepass") for item_id in self.item_ids)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Embeddings:
-        """Read an `.npz` file with arrays `item_ids` (strings) and `vectors` `(n, d)`.
+        """Read an `.npz` file with arrays `item_ids` (strings) and `vectors` `(n, d)`, or open an `.npy` file of vectors.
+
+        Vectors in an `.npy` file stay on disk, for pools beyond memory: they are mapped, and read where they are needed.
+        If the ids are in the order of the project's items, they are never copied.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: There is no such file, or no `.ids.txt` beside an `.npy` file.
             ValueError: It is no such file, or its content is no embeddings.
         """
+        if Path(path).suffix == ".npy":
+            return cls(_read_ids(_ids_beside(path)), _mapped(path))
         arrays = load_arrays(path, ("item_ids", "vectors"))
         return cls(tuple(arrays["item_ids"].tolist()), arrays["vectors"])
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+
+def _ids_beside(path: str | os.PathLike[str]) -> Path:
+    return Path(path).with_suffix(".ids.txt")
+
+
+def _read_ids(path: Path) -> tuple[str, ...]:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no '{path}' beside the vectors; write the item ids into it, one on each line")
+    text = path.read_bytes().decode("utf-8", "surrogatepass")
+    return tuple(text.removesuffix("\n").split("\n"))
+
+
+def _mapped(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    try:
+        return cast(npt.NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # damaged bytes can fail in any way
+        raise ValueError(f"{os.fspath(path)!r} is not a .npy file of a plain array") from error

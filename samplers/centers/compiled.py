@@ -84,9 +84,7 @@ class CompiledShard(PlainShard):
         self._bounds_held = (self.squared, self.lower, self.rival, self.nearest, self.is_exact)
 
     def _prepare(self) -> None:
-        self.offsets: Floats32 = np.full(
-            (len(self.centers) // _CENTERS_PER_BLOCK + 1, _CENTERS_PER_BLOCK), -np.inf, dtype=np.float32
-        )
+        self.offsets: Floats32 = np.empty(len(self.centers), dtype=np.float32)
         self.low: Low | None = None
         self.room = room_of(self.vectors, self.largest, self.rounding.slack)
         if np.isinf(self.room) or self.codes is not None:
@@ -96,18 +94,15 @@ class CompiledShard(PlainShard):
         self.screens: Floats32 = np.zeros((len(self.half), self.low.width), dtype=np.float32)
         for part in blocks(*self.vectors.shape):
             self.screens[part], self.half[part] = self.low.of(self.rounding.around(self.vectors[part]))
-        self.columns: Floats32 = np.zeros((len(self.offsets), self.low.width, _CENTERS_PER_BLOCK), dtype=np.float32)
+        self.low_centers: Floats32 = np.zeros((len(self.centers), self.low.width), dtype=np.float32)
 
     def add(self, points: Vectors, picked: Rows) -> None:
         """Take in new centers, and their screens."""
         first = self.n_centers
         super().add(points, picked)
-        at = np.arange(first, self.n_centers)
-        shrunk = self.center_half[first : self.n_centers] * (1 - self.rounding.slack)
-        self.offsets[at // _CENTERS_PER_BLOCK, at % _CENTERS_PER_BLOCK] = -shrunk
+        self.offsets[first : self.n_centers] = self.center_half[first : self.n_centers] * (1 - self.rounding.slack)
         if self.low is not None:
-            screens, _ = self.low.of(self.around[first : self.n_centers])
-            self.columns[at // _CENTERS_PER_BLOCK, :, at % _CENTERS_PER_BLOCK] = screens
+            self.low_centers[first : self.n_centers], _ = self.low.of(self.around[first : self.n_centers])
 
     def refresh(self, rows: Rows, least: float, boost: Distances | None) -> None:
         """Let rows meet the centers they have missed, in blocks, by the screen that is cheaper here."""
@@ -144,28 +139,26 @@ class CompiledShard(PlainShard):
         is_full = self.low is None or self._uses_full(is_wide)
         goal = tuple(self.goal)
         rounding = (self.rounding.slack, self.rounding.scale, self.room)
-        if is_full:
-            held = self._hold(rows)
-            first, n_left = met, len(rows)
-            while first < self.n_centers and n_left:
-                block, low = divmod(first, _CENTERS_PER_BLOCK)
-                stop = min((block + 1) * _CENTERS_PER_BLOCK, self.n_centers)
-                products = held[:n_left] @ self.around[first:stop].T
-                lost = np.broadcast_to(self._lost(rows[:n_left], float(self.center_half[first:stop].max())), n_left)
+        held = self._hold(rows) if is_full else self.screens[rows]
+        others = self.around if is_full else self.low_centers
+        first, n_left = met, len(rows)
+        while first < self.n_centers and n_left:
+            stop = min((first // _CENTERS_PER_BLOCK + 1) * _CENTERS_PER_BLOCK, self.n_centers)
+            products = held[:n_left] @ others[first:stop].T
+            products -= self.offsets[first:stop]
+            most, half = products.max(axis=1), self.center_half[first:stop]
+            if is_full:
+                lost = np.ascontiguousarray(np.broadcast_to(self._lost(rows[:n_left], float(half.max())), n_left))
                 n_left = kernels.take_in(
-                    held, products, self.half, np.ascontiguousarray(lost), self.offsets[block, low : low + stop - first],
-                    self.center_half[first:stop], first, rows, n_left, least, self._bounds_held, self.seen, weights, goal,
-                    rounding, counts,
+                    held, products, most, self.half, lost, half, first, rows, n_left, least, self._bounds_held,
+                    self.seen, weights, goal, rounding, counts,
                 )  # fmt: skip
-                first = stop
-        else:
-            assert self.low is not None
-            screen: Floats32 = np.zeros((-(-len(rows) // 4) * 4, self.low.width), dtype=np.float32)
-            screen[: len(rows)] = self.screens[rows]
-            kernels.refresh(
-                self.vectors, screen, self.half, self.centers, self.columns, self.offsets, rows, met, self.n_centers, least,
-                self._bounds_held, self.seen, weights, goal, rounding, counts,
-            )  # fmt: skip
+            else:
+                n_left = kernels.look_closer(
+                    self.vectors, held, products, most, self.half, self.centers, first, rows, n_left, least,
+                    self._bounds_held, self.seen, weights, goal, rounding, counts,
+                )  # fmt: skip
+            first = stop
         n_pairs = int(counts[0]) - n_pairs
         if n_pairs > 10_000:
             cost = (time.thread_time_ns() - began) / n_pairs
@@ -181,7 +174,8 @@ class CompiledShard(PlainShard):
         return (costs[True] < costs[False]) != (self._n_jobs % 200 == 0)
 
     def _to_nearest(self, rows: Rows) -> Distances:
-        if self.vectors.dtype.itemsize < 4:
+        given: object = self.vectors  # rows that are computed when they are read are no array
+        if not isinstance(given, np.ndarray) or given.dtype.itemsize < 4:
             return super()._to_nearest(rows)
         found: Distances = np.empty(len(rows))
         kernels.distances_to(self.vectors, rows, self.centers, self.nearest[rows], found)

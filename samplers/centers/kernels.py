@@ -67,30 +67,6 @@ def worth(squared: float, weight: float, goal: Any) -> float:
 
 
 @_kernel(fastmath=True)
-def _four_products(
-    rows: Any, i: int, block: Any, offsets: Any, low: int, high: int, out0: Any, out1: Any, out2: Any, out3: Any
-) -> None:
-    """`out_r[b] = rows[i + r] . block[:, b] + offsets[b]` for four rows r and the centers from `low` up to `high`."""
-    for b in range(low, high):
-        offset = offsets[b]
-        out0[b] = offset
-        out1[b] = offset
-        out2[b] = offset
-        out3[b] = offset
-    for j in range(0, rows.shape[1], 4):
-        x00, x01, x02, x03 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
-        x10, x11, x12, x13 = rows[i + 1, j], rows[i + 1, j + 1], rows[i + 1, j + 2], rows[i + 1, j + 3]
-        x20, x21, x22, x23 = rows[i + 2, j], rows[i + 2, j + 1], rows[i + 2, j + 2], rows[i + 2, j + 3]
-        x30, x31, x32, x33 = rows[i + 3, j], rows[i + 3, j + 1], rows[i + 3, j + 2], rows[i + 3, j + 3]
-        for b in range(low, high):
-            c0, c1, c2, c3 = block[j, b], block[j + 1, b], block[j + 2, b], block[j + 3, b]
-            out0[b] += x00 * c0 + x01 * c1 + x02 * c2 + x03 * c3
-            out1[b] += x10 * c0 + x11 * c1 + x12 * c2 + x13 * c3
-            out2[b] += x20 * c0 + x21 * c1 + x22 * c2 + x23 * c3
-            out3[b] += x30 * c0 + x31 * c1 + x32 * c2 + x33 * c3
-
-
-@_kernel(fastmath=True)
 def _highest(values: Any, start: int, stop: int) -> float:
     result: float = values[start]
     for b in range(start + 1, stop):
@@ -113,22 +89,25 @@ def _meet(row: int, center: int, low: float, high: float, bounds: Any) -> None:
 
 
 @_kernel()
-def refresh(
-    points: Any, screen: Any, half: Any, centers: Any, blocks: Any, offsets: Any, ids: Any, met: int, n_centers: int,
+def look_closer(
+    points: Any, held: Any, products: Any, most: Any, half: Any, centers: Any, first: int, ids: Any, n_left: int,
     least: float, bounds: Any, seen: Any, weights: Any, goal: Any, rounding: Any, counts: Any,
-) -> None:  # fmt: skip
-    """Let rows meet all centers they have missed; a row leaves as soon as it is worth less than `least`.
+) -> int:  # fmt: skip
+    """Let rows meet a block of centers: pairs that their screens do not rule out have their distance computed.
+
+    A row leaves when it is worth less than `least`.
 
     Args:
         points: `(n, d)` vectors.
-        screen: `(m, w)` float32 screen of the `m` rows, m a multiple of 4 with rows to spare; overwritten.
+        held: `(m, w)` float32 screens of the rows; those that stay move to the front.
+        products: `(m, b)` float32 products of these with the screens of the centers, less the shrunk half squared norms of
+            the centers; overwritten.
+        most: `(m,)` the largest of each row.
         half: `(n,)` half squared norms.
         centers: `(t, d)` vectors of the centers.
-        blocks: `(t / b, w, b)` float32 screens of the centers.
-        offsets: `(t / b, b)` float32, minus the shrunk half squared norms of the centers, -inf where there is none.
-        ids: Rows; overwritten.
-        met: Number of centers that all of `ids` have met.
-        n_centers: Number of centers.
+        first: Number of the first center of the block.
+        ids: `(m,)` rows; those that stay move to the front.
+        n_left: Number of rows.
         least: What a row must be worth to stay.
         bounds: `(squared, lower, rival, nearest, is_exact)`, each `(n,)`; updated.
         seen: `(n,)` int32 number of centers met; updated.
@@ -137,72 +116,55 @@ def refresh(
         rounding: `(slack, scale, room)`: the relative slack of norms, the unit of the screens, and the relative error of a
             distance in the vectors' own type.
         counts: `(2,)` int64 number of products and of distances; updated.
+
+    Returns:
+        The number of rows that stay.
     """
-    n_left, size = len(ids), offsets.shape[1]
-    products = (
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-    )
     slack, scale, room = rounding
-    squared = bounds[0]
-    block = met // size
-    start = met - block * size
-    while block * size + start < n_centers and n_left > 0:
-        first = block * size
-        stop = min(size, n_centers - first)
-        kept = 0
-        for a in range(0, n_left, 4):
-            _four_products(screen, a, blocks[block], offsets[block], start, stop, *products)
-            for r in range(min(4, n_left - a)):
-                row, of_row = ids[a + r], products[r]
-                shrunk = half[row] * (1 - slack) - FLOOR
-                limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
-                highest = _highest(of_row, start, stop)
-                if highest >= limit:
-                    likeliest = start
-                    while of_row[likeliest] != highest:
-                        likeliest += 1
+    squared, width, kept = bounds[0], products.shape[1], 0
+    for a in range(n_left):
+        row = ids[a]
+        shrunk = half[row] * (1 - slack) - FLOOR
+        limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
+        highest = most[a]
+        if highest >= limit:
+            likeliest = 0
+            while products[a, likeliest] != highest:
+                likeliest += 1
+            counts[1] += 1
+            near = nearly(points, row, centers, first + likeliest)
+            _meet(row, first + likeliest, near * (1 - room) - FLOOR, near * (1 + room) + FLOOR, bounds)
+            limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
+            for b in range(width):
+                if products[a, b] >= limit and b != likeliest:
                     counts[1] += 1
-                    near = nearly(points, row, centers, first + likeliest)
-                    _meet(row, first + likeliest, near * (1 - room) - FLOOR, near * (1 + room) + FLOOR, bounds)
+                    near = nearly(points, row, centers, first + b)
+                    _meet(row, first + b, near * (1 - room) - FLOOR, near * (1 + room) + FLOOR, bounds)
                     limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
-                    for b in range(start, stop):
-                        if of_row[b] >= limit and b != likeliest:
-                            counts[1] += 1
-                            near = nearly(points, row, centers, first + b)
-                            _meet(row, first + b, near * (1 - room) - FLOOR, near * (1 + room) + FLOOR, bounds)
-                            limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
-                seen[row] = first + stop
-                if worth(squared[row], weights[row] if len(weights) else 1.0, goal) >= least:
-                    if kept != a + r:
-                        ids[kept] = row
-                        for j in range(screen.shape[1]):
-                            screen[kept, j] = screen[a + r, j]
-                    kept += 1
-        counts[0] += n_left * (stop - start)
-        n_left = kept
-        start = 0
-        block += 1
+        seen[row] = first + width
+        if worth(squared[row], weights[row] if len(weights) else 1.0, goal) >= least:
+            if kept != a:
+                ids[kept] = row
+                for j in range(held.shape[1]):
+                    held[kept, j] = held[a, j]
+            kept += 1
+    counts[0] += n_left * width
+    return kept
 
 
 @_kernel()
 def take_in(
-    held: Any, products: Any, half: Any, lost: Any, offsets: Any, center_half: Any, first: int, ids: Any, n_left: int,
+    held: Any, products: Any, most: Any, half: Any, lost: Any, center_half: Any, first: int, ids: Any, n_left: int,
     least: float, bounds: Any, seen: Any, weights: Any, goal: Any, rounding: Any, counts: Any,
 ) -> int:  # fmt: skip
-    """As `refresh`, for one block of centers whose full products with the rows are there; the number of rows that stay.
+    """As `look_closer`, where the products are those of the whole rows: no distance needs to be computed.
 
     Args:
         held: `(m, d)` float32 rows around the middle; those that stay move to the front.
         products: `(m, b)` float32 products of these with the centers around the middle; overwritten.
-        half: As for `refresh`, and so all that are not named here.
+        half: As for `look_closer`, and so all that are not named here.
         lost: `(m,)` how much a product may be off because a row is held in codes.
-        offsets: `(b,)` float32, minus the shrunk half squared norms of the centers.
         center_half: `(b,)` half squared norms of the centers.
-        first: Number of the first center of the block.
-        n_left: Number of rows.
     """
     slack, scale, _ = rounding
     squared, _, rival, _, is_exact = bounds
@@ -210,9 +172,7 @@ def take_in(
     kept = 0
     for a in range(n_left):
         row = ids[a]
-        for b in range(width):
-            products[a, b] += offsets[b]
-        highest = _highest(products[a], 0, width)
+        highest = most[a]
         error = lost[a]
         low = max(half[row] * (1 - slack) - highest - error - FLOOR, 0.0) * unit
         if low <= squared[row]:
@@ -292,8 +252,8 @@ def pick_within(
         weights: `(m,)` float64.
         least: What a pick must be worth.
         n_centers: Number of centers so far; the first pick becomes the center of this number.
-        goal: As for `refresh`.
-        rounding: As for `refresh`; a room of infinity has every distance computed canonically.
+        goal: As for `look_closer`.
+        rounding: As for `look_closer`; a room of infinity has every distance computed canonically.
         picks: `(k,)` places among the candidates, k at most are picked; written.
         picked_squared: `(k,)` squared distance of each when picked; written.
         picked_nearest: `(k,)` nearest center of each when picked; written.

@@ -16,6 +16,7 @@ from al_agent import (
     AgentError,
     ClassificationPredictions,
     Embeddings,
+    EnsemblePredictions,
     ItemState,
     NoRoundYet,
     PlatformError,
@@ -125,6 +126,7 @@ def test_a_dry_run_sends_nothing_and_can_be_pushed_later_by_another_agent(
     assert another.push().unchanged == batch.item_ids
 
 
+@pytest.mark.filterwarnings("ignore:.*(are no look-alikes|members apart)")
 @pytest.mark.parametrize("method", list(SamplingMethod))
 def test_a_round_is_noted_with_all_that_repeats_it(
     method: SamplingMethod, make_local: MakeLocal, rising_scores: MakeScores, line_embeddings: MakeEmbeddings
@@ -134,22 +136,24 @@ def test_a_round_is_noted_with_all_that_repeats_it(
     agent = ActiveLearningAgent(platform, embeddings=embeddings)
     scores = rising_scores(agent.query_set)
     config = SamplerConfig(3, method=method, seed=5)
-    batch = agent.query(config, scores)
+    sampler = config.sampler()
+    opinions = np.random.default_rng(0).dirichlet(np.ones(3), size=(6, 4))
+    committee = EnsemblePredictions(agent.query_set[::-1], opinions)
+    given = committee if sampler.needs_probabilities else scores
+    batch = agent.query(config, given)
 
     (noted,) = ActiveLearningAgent(PlatformLocal(platform.home)).history
-    uses_scores = method in {SamplingMethod.UNCERTAINTY, SamplingMethod.BATCH_UNCERTAINTY, SamplingMethod.CORAL}
-    uses_vectors = method in {SamplingMethod.CORESET, SamplingMethod.CORAL}
     assert noted.config == config
     assert (noted.number, noted.name) == (1, f"round-1-{method.value.lower()}")
-    assert noted.score == ("uncertainty" if uses_scores else None)
-    assert noted.scores_digest == (scores.digest if uses_scores else None)
-    assert noted.embeddings_digest == (embeddings.digest if uses_vectors else None)
+    assert noted.score == ("uncertainty" if sampler.needs_scores else None)
+    assert noted.scores_digest == (scores.digest if sampler.needs_scores else None)
+    assert noted.embeddings_digest == (embeddings.digest if sampler.needs_vectors else None)
     assert noted.selection.item_ids == batch.item_ids
     assert noted.selection.gains.tolist() == batch.gains.tolist()
     assert noted.selection.reasons == batch.reasons
     assert noted.counts == {"unlabeled": 6, "labeled": 0, "partly": 0, "skipped": 0, "locked": 0}
     assert noted.pushes[0].counts["updated"] == 3
-    again = agent.query(noted.config, scores)
+    again = agent.query(noted.config, given)
     assert again.item_ids == batch.item_ids
 
 

@@ -293,6 +293,13 @@ def test_a_selection_knows_its_pool_and_does_not_carry_it_into_pickles_and_copie
         assert again.quality(pool) == picked.quality()
 
 
+def test_a_batch_that_was_resumed_knows_the_whole_pool() -> None:
+    pool = pool_of(np.random.default_rng(9).normal(size=(50, 3)), [0])
+    sampler = SamplerCoreset()
+    resumed = sampler.select(pool, 9, resume=sampler.select(pool, 4))
+    assert resumed.quality() == sampler.select(pool, 9).quality()
+
+
 def test_a_pool_that_the_batch_is_not_from_is_refused() -> None:
     batch = Selection(("000", "x"), np.zeros(2), ("", ""))
     with pytest.raises(ValueError, match="'x' of the batch is not in this pool; pass the pool as it was when"):

@@ -235,14 +235,19 @@ def test_the_pool_is_left_as_it_was_and_may_be_read_only(sampler: Sampler) -> No
     assert POOL.scores is not None
     assert POOL.vectors is not None
     assert POOL.probabilities is not None
-    arrays = [POOL.is_labeled.copy(), POOL.scores.copy(), POOL.vectors.copy(), POOL.probabilities.copy()]
-    frozen = Pool(POOL.item_ids, *arrays[:3], probabilities=arrays[3])
+    frozen = Pool(
+        POOL.item_ids,
+        POOL.is_labeled.copy(),
+        POOL.scores.copy(),
+        POOL.vectors.copy(),
+        probabilities=POOL.probabilities.copy(),
+    )
+    before = [array.tobytes() for array in (POOL.is_labeled, POOL.scores, POOL.vectors, POOL.probabilities)]
     for array in (frozen.is_labeled, frozen.scores, frozen.vectors, frozen.probabilities):
         assert array is not None
         array.setflags(write=False)
     assert told(sampler.select(frozen, 20)) == told(sampler.select(POOL, 20))
-    for array, before in zip((POOL.is_labeled, POOL.scores, POOL.vectors, POOL.probabilities), arrays):
-        assert array.tobytes() == before.tobytes()
+    assert [array.tobytes() for array in (POOL.is_labeled, POOL.scores, POOL.vectors, POOL.probabilities)] == before
 
 
 @every_sampler
