@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .centers.engine import Engine, Task, is_on_disk, run
 from .centers.shard import Goal
 from .centers.walk import Interrupted
+from .clustering import rows_by_id
 from .density import sparsest
 from .distances import UnitRows, check_directions, vectors_in
 from .pool import Pool, Vectors
@@ -61,7 +62,7 @@ def greedy_centers(
     vectors = walked_vectors(pool, metric)
     is_open, notes = ~pool.is_labeled, []
     if ignore_sparsest > 0:
-        ignored = sparsest(vectors, ignore_sparsest, rng)
+        ignored = sparsest(vectors, ignore_sparsest, rng, order=rows_by_id(pool.item_ids))
         is_open[ignored] = False
         n_left = int(np.count_nonzero(is_open))
         notes.append(f"left out the sparsest {ignore_sparsest:.3g} of the pool, {len(ignored):,} items")

@@ -37,7 +37,8 @@ class SelectionInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, selection: Selection, n_samples: int) -> None:
-        super().__init__(f"interrupted after {len(selection):,} of {n_samples:,} picks; resume=error.selection goes on")
+        rest = "; resume=error.selection goes on" if len(selection) < n_samples else ", which are all; see error.selection"
+        super().__init__(f"interrupted after {len(selection):,} of {n_samples:,} picks{rest}")
         self.selection = selection
 
 

@@ -9,6 +9,7 @@ from ..distances import Distances
 from .rounding import Floats32
 
 _LEVELS = 127
+_SMALLEST = 1e-30  # rows shorter than this are lost whole
 
 
 class Codes:
@@ -27,7 +28,7 @@ class Codes:
     def put(self, part: slice, around: Floats32) -> None:
         """Code consecutive rows; `lost` is at least the length of the difference to what `of` gives back."""
         largest = np.abs(around).max(axis=1)
-        units = np.where(largest > 0, largest / np.float32(_LEVELS), np.float32(1))
+        units = np.where(largest > _SMALLEST, largest / np.float32(_LEVELS), np.float32(1))
         codes = np.rint(around / units[:, None])
         codes.clip(-_LEVELS, _LEVELS, out=codes)
         self.codes[part] = codes

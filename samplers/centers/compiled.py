@@ -31,6 +31,7 @@ class Low:
     def __init__(self, frame: Frame, rounding: Rounding) -> None:
         self.rounding = rounding
         self.axes = frame.axes
+        self.slack = 4 * rounding.slack  # coordinates on the axes are rounded before they are multiplied
         self.n_axes = frame.axes.shape[1]
         self.width = -(-(self.n_axes + 1) // 4) * 4
 
@@ -38,8 +39,9 @@ class Low:
         """`(m, w)` screens and `(m,)` half squared norms of `(m, d)` float32 rows around the middle."""
         low: Floats32 = np.zeros((len(around), self.width), dtype=np.float32)
         low[:, : self.n_axes] = around @ self.axes
+        rest = low[:, : self.n_axes] @ self.axes.T  # not from the norms: where little is left, their difference is noise
         half: Distances = np.empty(len(around))
-        kernels.norms(around, low, self.n_axes, half)
+        kernels.norms(around, rest, low[:, self.n_axes], half)
         return low, half
 
 
@@ -84,7 +86,8 @@ class CompiledShard(PlainShard):
         self._bounds_held = (self.squared, self.lower, self.rival, self.nearest, self.is_exact)
 
     def _prepare(self) -> None:
-        self.offsets: Floats32 = np.empty(len(self.centers), dtype=np.float32)
+        self.offsets: Floats32 = np.empty((2, len(self.centers)), dtype=np.float32)
+        """Half squared norms of the centers, shrunk for low and for full products."""
         self.low: Low | None = None
         self.room = room_of(self.vectors, self.largest, self.rounding.slack)
         if np.isinf(self.room) or self.codes is not None:
@@ -100,8 +103,10 @@ class CompiledShard(PlainShard):
         """Take in new centers, and their screens."""
         first = self.n_centers
         super().add(points, picked)
-        self.offsets[first : self.n_centers] = self.center_half[first : self.n_centers] * (1 - self.rounding.slack)
+        half = self.center_half[first : self.n_centers]
+        self.offsets[1, first : self.n_centers] = half * (1 - self.rounding.slack)
         if self.low is not None:
+            self.offsets[0, first : self.n_centers] = half * (1 - self.low.slack)
             self.low_centers[first : self.n_centers], _ = self.low.of(self.around[first : self.n_centers])
 
     def refresh(self, rows: Rows, least: float, boost: Distances | None) -> None:
@@ -138,14 +143,15 @@ class CompiledShard(PlainShard):
         is_wide = self.n_centers - met >= _WIDE
         is_full = self.low is None or self._uses_full(is_wide)
         goal = tuple(self.goal)
-        rounding = (self.rounding.slack, self.rounding.scale, self.room)
+        slack = self.rounding.slack if self.low is None or is_full else self.low.slack
+        rounding = (slack, self.rounding.scale, self.room)
         held = self._hold(rows) if is_full else self.screens[rows]
         others = self.around if is_full else self.low_centers
         first, n_left = met, len(rows)
         while first < self.n_centers and n_left:
             stop = min((first // _CENTERS_PER_BLOCK + 1) * _CENTERS_PER_BLOCK, self.n_centers)
             products = held[:n_left] @ others[first:stop].T
-            products -= self.offsets[first:stop]
+            products -= self.offsets[int(is_full), first:stop]
             most, half = products.max(axis=1), self.center_half[first:stop]
             if is_full:
                 lost = np.ascontiguousarray(np.broadcast_to(self._lost(rows[:n_left], float(half.max())), n_left))
@@ -197,8 +203,9 @@ class CompiledInner:
             points = points.astype(np.float32)
         largest = largest_coordinate(points, self.frame.middle)
         rounding = Rounding(self.frame.middle, largest)
-        low, half = Low(self.frame, rounding).of(rounding.around(points))
-        limit = (half * (1 - rounding.slack) - 0.5 * kernels.FLOOR).astype(np.float32)
+        screen = Low(self.frame, rounding)
+        low, half = screen.of(rounding.around(points))
+        limit = (half * (1 - screen.slack) - 0.5 * kernels.FLOOR).astype(np.float32)
         squared, nearest = candidates.squared.copy(), candidates.nearest.copy()
         seen = np.full(len(points), n_centers, dtype=np.int32)
         picks, picked_squared = np.empty(n_picks, dtype=np.int64), np.empty(n_picks)

@@ -116,10 +116,12 @@ class LocalEngine:
     def _kernels(self, task: Task) -> str:
         if self.kernels == "auto" and self.device is not None:
             return "torch"
+        is_native = task.vectors.dtype in (np.float16, np.float32, np.float64) and task.vectors.dtype.isnative
+        if self.kernels == "numba" and not is_native:  # the compiler knows no others
+            return "numpy"
         if self.kernels != "auto":
             return self.kernels
         work = task.vectors.shape[0] * task.vectors.shape[1] * (len(task.start) + task.n_picks)
-        is_native = task.vectors.dtype in (np.float32, np.float64) and task.vectors.dtype.isnative
         is_worth_it = is_native and ("numba" in sys.modules or work > _WORTH_COMPILING)
         return "numba" if is_worth_it and importlib.util.find_spec("numba") is not None else "numpy"
 

@@ -214,12 +214,13 @@ def _square_of(values: Any) -> float:
 
 
 @_kernel()
-def norms(around: Any, low: Any, n_axes: int, half: Any) -> None:
-    """Complete the screens `(m, w)` of `(m, d)` centred rows by the norm of the rest, and write half their squared norms."""
+def norms(around: Any, within: Any, rest: Any, half: Any) -> None:
+    """From `(m, d)` rows and what of them the axes hold: the lengths `(m,)` of the rest, and half the squared norms."""
     for a in range(len(around)):
-        whole = _square_of(around[a])
-        half[a] = whole * 0.5
-        low[a, n_axes] = _F32(np.sqrt(max(whole - _square_of(low[a, :n_axes]), 0.0)))
+        half[a] = _square_of(around[a]) * 0.5
+        for j in range(around.shape[1]):
+            within[a, j] = around[a, j] - within[a, j]
+        rest[a] = _F32(np.sqrt(_square_of(within[a])))
 
 
 @_kernel(fastmath=True)

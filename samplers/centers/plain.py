@@ -231,7 +231,7 @@ class PlainInner:
         while len(places) < n_picks and len(left):
             values, limit = self._as_things_stand(worths, candidates.rows[left], least)
             best = int(values.argmax())
-            if values[best] < limit:
+            if values[best] < 0 or values[best] < limit:
                 break
             number, place = n_centers + len(places), int(left[best])
             places.append(place)

@@ -126,7 +126,7 @@ class Rule(Protocol):
         """Remember how things stand."""
 
     def factors(self, rows: Rows) -> Distances:
-        """`(m,)` factors of 0 or more on the worth of rows, as things stand."""
+        """`(m,)` factors of 0 or more on the worth of rows, as things stand; a factor of 0 stays 0."""
 
     def rise(self) -> float:
         """How many times larger any factor may be now than it was at the mark, at least 1; exactly 1 if nothing changed."""

@@ -336,17 +336,6 @@ def test_a_rule_that_never_changes_is_a_weight(engine: LocalEngine) -> None:
     assert [part.tolist() for part in ruled] == [part.tolist() for part in weighted]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_factor_may_rise_from_0(seed: int, engine: LocalEngine) -> None:
-    task, build = task_of(seed, 200, 3, 120)
-    rules = build(), build()
-    for rule in rules:
-        rule.table = np.where(np.random.default_rng(seed).random(rule.table.shape) < 0.4, 0.0, rule.table)
-        rule.mark()
-    walked = run(task, engine, lambda n: None, rules[0])
-    assert (walked.rows.tolist(), walked.squared.tolist(), walked.nearest.tolist()) == by_loop(task, rules[1])
-
-
 # --- Steering ---
 
 
