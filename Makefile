@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check docs bench clean label-studio referees test-referees
+.PHONY: demo test check docs bench bench-selection clean label-studio referees test-referees
 
 demo: $(VENV)/.plot
 	$(BIN)/al-agent demo
@@ -25,8 +25,12 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run_all.py
 
+# Our selection beside the peers that install, each in an environment of its own: some 4 GB, and an hour.
+bench-selection: $(VENV)/.test
+	$(BIN)/python benchmarks/bench_selection.py
+
 clean:
-	rm -rf $(VENV) .venv-label-studio .venv-referees al-agent-demo build dist *.egg-info docs/_build .coverage .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-label-studio .venv-referees al-agent-demo build dist *.egg-info docs/_build .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find al_agent benchmarks samplers scorers tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -29,6 +29,8 @@ WEIGHTED = "k-center by score"
 SUMS = "sums of spread and score"
 FACILITY = "facility location"
 MEDOIDS = "k-means"
+TYPICAL = "most typical of clusters"
+HERDING = "kernel herding"
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,33 @@ def our_work(sampler: Sampler) -> Work:
 
 
 def coreset() -> Work:
-    from samplers import SamplerCoreset  # noqa: PLC0415
+    from samplers import LocalEngine, SamplerCoreset  # noqa: PLC0415
 
-    return our_work(SamplerCoreset())
+    return our_work(SamplerCoreset(engine=LocalEngine("numba", n_threads=1)))
+
+
+def coreset_by_numpy() -> Work:
+    from samplers import LocalEngine, SamplerCoreset  # noqa: PLC0415
+
+    return our_work(SamplerCoreset(engine=LocalEngine("numpy")))
+
+
+def typiclust() -> Work:
+    from samplers import SamplerTypiClust  # noqa: PLC0415
+
+    return our_work(SamplerTypiClust())
+
+
+def max_herding() -> Work:
+    from samplers import SamplerMaxHerding  # noqa: PLC0415
+
+    return our_work(SamplerMaxHerding())
 
 
 def coral() -> Work:
-    from samplers import SamplerCoral  # noqa: PLC0415
+    from samplers import LocalEngine, SamplerCoral  # noqa: PLC0415
 
-    return our_work(SamplerCoral())
+    return our_work(SamplerCoral(engine=LocalEngine("numba", n_threads=1)))
 
 
 # Loops that people write.
@@ -237,7 +257,10 @@ def faiss() -> Work:
 
 _LISTED = (
     Way("al-agent CORESET", KCENTER, coreset),
+    Way("al-agent CORESET, numpy alone", KCENTER, coreset_by_numpy),
     Way("al-agent CORAL", WEIGHTED, coral),
+    Way("al-agent TYPICLUST", TYPICAL, typiclust),
+    Way("al-agent MAX_HERDING", HERDING, max_herding),
     Way("numpy loop, expanded float32", KCENTER, expanded_loop),
     Way("numpy loop, direct float64", KCENTER, direct_loop),
     Way("scikit-activeml CoreSet", KCENTER, scikit_activeml, "scikit-activeml", "scikit-activeml"),

