@@ -19,7 +19,7 @@ from .shard import Candidates, Flags, Frame, Goal
 from .walk import Made
 
 _CENTERS_PER_BLOCK = 128
-_ROWS_PER_JOB = 1024
+_ROWS_PER_JOB = 4096
 _WIDE = 48  # centers missed
 _SMALLEST, _LARGEST = 1e-15, 1e15
 """Squares of lengths between these stay well inside the range of float32."""
@@ -72,7 +72,7 @@ class CompiledShard(PlainShard):
         self.counts = np.zeros((n_threads, 2), dtype=np.int64)
         self.costs: dict[bool, dict[bool, float]] = {False: {}, True: {}}
         """Nanoseconds of a row and a center when few or many centers were missed, by low and by full products."""
-        self._n_jobs = 0
+        self._n_jobs = {False: 0, True: 0}  # since the dearer screen was tried
         super().__init__(
             vectors,
             first_row=first_row,
@@ -90,13 +90,16 @@ class CompiledShard(PlainShard):
         """Half squared norms of the centers, shrunk for low and for full products."""
         self.low: Low | None = None
         self.room = room_of(self.vectors, self.largest, self.rounding.slack)
-        if np.isinf(self.room) or self.codes is not None:
+        if np.isinf(self.room):
             super()._prepare()
             return
         self.low = Low(self.frame, self.rounding)
         self.screens: Floats32 = np.zeros((len(self.half), self.low.width), dtype=np.float32)
         for part in blocks(*self.vectors.shape):
-            self.screens[part], self.half[part] = self.low.of(self.rounding.around(self.vectors[part]))
+            around = self.rounding.around(self.vectors[part])
+            self.screens[part], self.half[part] = self.low.of(around)
+            if self.codes is not None:
+                self.codes.put(part, around)
         self.low_centers: Floats32 = np.zeros((len(self.centers), self.low.width), dtype=np.float32)
 
     def add(self, points: Vectors, picked: Rows) -> None:
@@ -147,21 +150,24 @@ class CompiledShard(PlainShard):
         rounding = (slack, self.rounding.scale, self.room)
         held = self._hold(rows) if is_full else self.screens[rows]
         others = self.around if is_full else self.low_centers
+        closer: tuple[Any, Any] = (self.vectors, (np.empty(0, dtype=np.float32), np.empty(0)))
+        if self.codes is not None:
+            closer = (self.codes.codes, (self.codes.units, self.codes.lost))
         first, n_left = met, len(rows)
         while first < self.n_centers and n_left:
             stop = min((first // _CENTERS_PER_BLOCK + 1) * _CENTERS_PER_BLOCK, self.n_centers)
             products = held[:n_left] @ others[first:stop].T
             products -= self.offsets[int(is_full), first:stop]
-            most, half = products.max(axis=1), self.center_half[first:stop]
+            likeliest, half = products.argmax(axis=1), self.center_half[first:stop]
             if is_full:
                 lost = np.ascontiguousarray(np.broadcast_to(self._lost(rows[:n_left], float(half.max())), n_left))
                 n_left = kernels.take_in(
-                    held, products, most, self.half, lost, half, first, rows, n_left, least, self._bounds_held,
+                    held, products, likeliest, self.half, lost, half, first, rows, n_left, least, self._bounds_held,
                     self.seen, weights, goal, rounding, counts,
                 )  # fmt: skip
             else:
                 n_left = kernels.look_closer(
-                    self.vectors, held, products, most, self.half, self.centers, first, rows, n_left, least,
+                    *closer, held, products, likeliest, self.half, self.centers, self.around, first, rows, n_left, least,
                     self._bounds_held, self.seen, weights, goal, rounding, counts,
                 )  # fmt: skip
             first = stop
@@ -169,15 +175,30 @@ class CompiledShard(PlainShard):
         if n_pairs > 10_000:
             cost = (time.thread_time_ns() - began) / n_pairs
             costs = self.costs[is_wide]
-            costs[is_full] = 0.5 * cost + 0.5 * costs.get(is_full, cost)
+            is_fresh = costs.get(is_full, np.inf) > 2 * cost  # it has become cheaper, or was measured while it was compiled
+            costs[is_full] = cost if is_fresh else 0.5 * (cost + costs[is_full])
 
     def _uses_full(self, is_wide: bool) -> bool:
         """Whether the next job uses full products: the cheaper one, the other now and then. It changes no result."""
-        self._n_jobs += 1
         costs = self.costs[is_wide]
         if len(costs) < 2:
             return False in costs
-        return (costs[True] < costs[False]) != (self._n_jobs % 200 == 0)
+        is_full = costs[True] < costs[False]
+        ratio = costs[not is_full] / max(costs[is_full], 1e-3)
+        self._n_jobs[is_wide] += 1
+        if self._n_jobs[is_wide] > 20 * min(ratio, 10.0):  # so trying costs a twentieth
+            self._n_jobs[is_wide] = 0
+            return not is_full
+        return is_full
+
+    def _hold(self, rows: Rows) -> Floats32:
+        narrow = self.rounding.narrow
+        if self.codes is not None or narrow is None or self.vectors.dtype != np.float32:
+            held: Floats32 = super()._hold(rows)
+            return held
+        held = np.empty((len(rows), len(narrow)), dtype=np.float32)
+        kernels.centred(self.vectors, rows, narrow, np.float32(self.rounding.scale), held)
+        return held
 
     def _to_nearest(self, rows: Rows) -> Distances:
         given: object = self.vectors  # rows that are computed when they are read are no array

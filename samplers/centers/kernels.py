@@ -48,6 +48,16 @@ def canonical(left: Any, i: int, right: Any, j: int, lanes: Any) -> float:
 
 
 @_kernel(fastmath=True)
+def _nearly_of_code(codes: Any, unit: float, i: int, right: Any, j: int) -> float:
+    """The squared distance of a coded row to a center, in float32."""
+    result = _F32(0)
+    for column in range(codes.shape[1]):
+        difference = _F32(codes[i, column]) * unit - right[j, column]
+        result += difference * difference
+    return np.float64(result)
+
+
+@_kernel(fastmath=True)
 def nearly(left: Any, i: int, right: Any, j: int) -> float:
     """The squared distance of one pair in the vectors' own type, summed in any order."""
     result = left[i, 0] * left.dtype.type(0)
@@ -89,22 +99,40 @@ def _meet(row: int, center: int, low: float, high: float, bounds: Any) -> None:
 
 
 @_kernel()
+def _between(
+    points: Any, coded: Any, row: int, centers: Any, around: Any, center: int, rounding: Any
+) -> tuple[float, float]:
+    """Bounds on the squared distance of a row to a center, by the row's vector, or by its code where there is one."""
+    _, scale, room = rounding
+    units, lost = coded
+    if len(units) == 0:
+        near = nearly(points, row, centers, center)
+        return near * (1 - room) - FLOOR, near * (1 + room) + FLOOR
+    near = _nearly_of_code(points, units[row], row, around, center)
+    least = max(np.sqrt(max(near * (1 - room) - FLOOR, 0.0)) - lost[row], 0.0)
+    most = np.sqrt(near * (1 + room) + FLOOR) + lost[row]
+    return least * least / (scale * scale), most * most / (scale * scale)
+
+
+@_kernel()
 def look_closer(
-    points: Any, held: Any, products: Any, most: Any, half: Any, centers: Any, first: int, ids: Any, n_left: int,
-    least: float, bounds: Any, seen: Any, weights: Any, goal: Any, rounding: Any, counts: Any,
+    points: Any, coded: Any, held: Any, products: Any, best: Any, half: Any, centers: Any, around: Any, first: int, ids: Any,
+    n_left: int, least: float, bounds: Any, seen: Any, weights: Any, goal: Any, rounding: Any, counts: Any,
 ) -> int:  # fmt: skip
     """Let rows meet a block of centers: pairs that their screens do not rule out have their distance computed.
 
     A row leaves when it is worth less than `least`.
 
     Args:
-        points: `(n, d)` vectors.
+        points: `(n, d)` vectors, or 8-bit codes of them.
+        coded: `(units, lost)` of codes, each `(n,)`; of length 0 for vectors.
         held: `(m, w)` float32 screens of the rows; those that stay move to the front.
         products: `(m, b)` float32 products of these with the screens of the centers, less the shrunk half squared norms of
             the centers; overwritten.
-        most: `(m,)` the largest of each row.
+        best: `(m,)` where in each row of them the largest is.
         half: `(n,)` half squared norms.
         centers: `(t, d)` vectors of the centers.
+        around: `(t, d)` float32 centers around the middle, which codes are compared with.
         first: Number of the first center of the block.
         ids: `(m,)` rows; those that stay move to the front.
         n_left: Number of rows.
@@ -120,26 +148,23 @@ def look_closer(
     Returns:
         The number of rows that stay.
     """
-    slack, scale, room = rounding
+    slack, scale, _ = rounding
     squared, width, kept = bounds[0], products.shape[1], 0
     for a in range(n_left):
         row = ids[a]
         shrunk = half[row] * (1 - slack) - FLOOR
         limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
-        highest = most[a]
-        if highest >= limit:
-            likeliest = 0
-            while products[a, likeliest] != highest:
-                likeliest += 1
+        likeliest = best[a]
+        if products[a, likeliest] >= limit:
             counts[1] += 1
-            near = nearly(points, row, centers, first + likeliest)
-            _meet(row, first + likeliest, near * (1 - room) - FLOOR, near * (1 + room) + FLOOR, bounds)
+            low, high = _between(points, coded, row, centers, around, first + likeliest, rounding)
+            _meet(row, first + likeliest, low, high, bounds)
             limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
             for b in range(width):
                 if products[a, b] >= limit and b != likeliest:
                     counts[1] += 1
-                    near = nearly(points, row, centers, first + b)
-                    _meet(row, first + b, near * (1 - room) - FLOOR, near * (1 + room) + FLOOR, bounds)
+                    low, high = _between(points, coded, row, centers, around, first + b, rounding)
+                    _meet(row, first + b, low, high, bounds)
                     limit = _F32(shrunk - squared[row] * (0.5 * scale * scale))
         seen[row] = first + width
         if worth(squared[row], weights[row] if len(weights) else 1.0, goal) >= least:
@@ -154,7 +179,7 @@ def look_closer(
 
 @_kernel()
 def take_in(
-    held: Any, products: Any, most: Any, half: Any, lost: Any, center_half: Any, first: int, ids: Any, n_left: int,
+    held: Any, products: Any, best: Any, half: Any, lost: Any, center_half: Any, first: int, ids: Any, n_left: int,
     least: float, bounds: Any, seen: Any, weights: Any, goal: Any, rounding: Any, counts: Any,
 ) -> int:  # fmt: skip
     """As `look_closer`, where the products are those of the whole rows: no distance needs to be computed.
@@ -172,13 +197,11 @@ def take_in(
     kept = 0
     for a in range(n_left):
         row = ids[a]
-        highest = most[a]
+        likeliest = best[a]
+        highest = products[a, likeliest]
         error = lost[a]
         low = max(half[row] * (1 - slack) - highest - error - FLOOR, 0.0) * unit
         if low <= squared[row]:
-            likeliest = 0
-            while products[a, likeliest] != highest:
-                likeliest += 1
             products[a, likeliest] = -np.inf
             other = max(half[row] * (1 - slack) - _highest(products[a], 0, width) - error - FLOOR, 0.0) * unit
             high = half[row] * (1 + slack) - highest + error + 2 * slack * center_half[likeliest] + FLOOR
@@ -203,6 +226,15 @@ def distances_to(points: Any, rows: Any, centers: Any, nearest: Any, out: Any) -
     lanes = np.empty(LANES)
     for a in range(len(rows)):
         out[a] = canonical(points, rows[a], centers, nearest[a], lanes)
+
+
+@_kernel()
+def centred(points: Any, rows: Any, middle: Any, scale: float, out: Any) -> None:
+    """Float32 rows around the middle, in units of the scale."""
+    for a in range(len(rows)):
+        row = rows[a]
+        for j in range(points.shape[1]):
+            out[a, j] = (points[row, j] - middle[j]) * scale
 
 
 @_kernel(fastmath=True)

@@ -30,15 +30,15 @@ class Rounding:
     def __init__(self, middle: Distances, largest: float) -> None:
         with np.errstate(over="ignore"):
             narrow = middle.astype(np.float32)
-        self._narrow = narrow if np.isfinite(narrow).all() and 1e-30 < largest < 1e30 else None
-        self.middle = middle if self._narrow is None else narrow.astype(np.float64)
+        self.narrow = narrow if np.isfinite(narrow).all() and 1e-30 < largest < 1e30 else None
+        self.middle = middle if self.narrow is None else narrow.astype(np.float64)
         self.scale = float(2.0 ** -np.clip(np.ceil(np.log2(largest)), -400, 400)) if largest > 0 else 1.0
         self.slack = 4 * (len(middle) + 8) * 2.0**-24
 
     def around(self, points: Vectors) -> Floats32:
         """`(m, d)` points around the middle, in units of the scale."""
-        if points.dtype.itemsize <= 4 and self._narrow is not None:
-            around: Floats32 = np.subtract(points, self._narrow, dtype=np.float32)
+        if points.dtype.itemsize <= 4 and self.narrow is not None:
+            around: Floats32 = np.subtract(points, self.narrow, dtype=np.float32)
             around *= np.float32(self.scale)
             return around
         return np.asarray((points - self.middle) * self.scale, dtype=np.float32)

@@ -246,7 +246,7 @@ def test_samplers_take_the_engine_and_small_pools_one_worker(cluster: None) -> N
 def test_more_workers_than_processors_are_refused_in_seconds(cluster: None) -> None:
     engine = RayEngine(n_workers=3, start_s=3)
     with pytest.raises(
-        ClusterError, match="[0-2] of 3 workers started within 3 s; the cluster has 2 processors, and 1 for each"
+        ClusterError, match=r"[0-2] of 3 workers started within 3 s; the cluster has 2 processors, and 1 for each"
     ):
         run(task_of(gaussian(100, 3), 5), engine, lambda _: None)
 
@@ -291,7 +291,7 @@ def test_a_cluster_that_is_not_there_is_named_and_one_started_here_is_stopped(tm
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"no Ray cluster answers at {nobody}: [Errno 111]") and "`ray start --head`" in lines[0]
     assert lines[1].startswith(f"what answers at {another} is no Ray cluster; start it with") and lines[2:] == [
-        "stopped False"
+        "stopped False True"
     ]
     assert "Traceback" not in done.stderr and "INFO" not in done.stderr
 
