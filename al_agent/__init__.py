@@ -62,6 +62,7 @@ from .embedding import Embeddings  # noqa: E402
 from .errors import (  # noqa: E402
     AgentError,
     AuthenticationFailed,
+    ClusterError,
     JournalError,
     NoRoundYet,
     NotFound,
@@ -109,6 +110,7 @@ __all__ = [
     "Balance",
     "Budget",
     "ClassificationPredictions",
+    "ClusterError",
     "Connection",
     "DetectionPredictions",
     "Diversity",

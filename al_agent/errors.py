@@ -3,6 +3,7 @@
 AgentError
 ├── NoRoundYet             there is no round to show or to push
 ├── JournalError           the record of rounds cannot be read or written
+├── ClusterError           the Ray cluster cannot be reached, or cannot do the work
 └── PlatformError          the annotation platform
     ├── AuthenticationFailed   the key is missing, wrong or expired
     ├── NotFound               no such project, folder or item
@@ -28,6 +29,10 @@ class NoRoundYet(AgentError):
 
 class JournalError(AgentError):
     """The record of rounds cannot be read or written."""
+
+
+class ClusterError(AgentError):
+    """The Ray cluster cannot be reached, or cannot do the work."""
 
 
 class PlatformError(AgentError):

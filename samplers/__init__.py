@@ -12,6 +12,7 @@ from .kcenter import SamplerCoreset
 from .pool import Pool
 from .probcover import SamplerProbCover
 from .prototypes import SamplerPrototypes
+from .quality import Figure, Quality
 from .random_order import SamplerRandom
 from .sampler import Picks, Sampler, SelectionInterrupted
 from .selection import Selection
@@ -40,12 +41,14 @@ __all__ = [
     "Diversity",
     "Engine",
     "Exclude",
+    "Figure",
     "Include",
     "LocalEngine",
     "MinDistance",
     "Objective",
     "Picks",
     "Pool",
+    "Quality",
     "Sampler",
     "SamplerBadge",
     "SamplerBald",

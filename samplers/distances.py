@@ -144,15 +144,15 @@ class UnitRows:
     """The rows of an array divided by their lengths, computed when they are read; for arrays on disk."""
 
     def __init__(self, vectors: Vectors) -> None:
-        self._vectors = vectors
+        self.vectors = vectors
         self.shape = vectors.shape
         self.dtype = np.promote_types(vectors.dtype, np.float32)
 
     def __getitem__(self, rows: Any) -> Vectors:
-        return unit_rows(self._vectors[rows])
+        return unit_rows(self.vectors[rows])
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self.vectors)
 
 
 def unit(vector: Distances) -> Distances:

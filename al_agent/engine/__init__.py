@@ -2,7 +2,6 @@
 
 from samplers import LocalEngine
 
-from .crew import ClusterError
 from .on_ray import RayEngine
 
-__all__ = ["ClusterError", "LocalEngine", "RayEngine"]
+__all__ = ["LocalEngine", "RayEngine"]

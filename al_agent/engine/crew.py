@@ -16,7 +16,7 @@ from samplers.centers.shard import Candidates, Frame, Numbers, Outlook
 from samplers.distances import Distances, Rows
 from samplers.pool import Vectors
 
-from ..errors import AgentError
+from ..errors import ClusterError
 from .places import place_of
 from .worker import Found, Notes, Worker, version_here
 
@@ -26,10 +26,6 @@ _PIECE_BYTES = 1 << 24
 _PIECES_EACH = 2  # on the way to a worker: few, so that the same shared memory is used again
 _LARGE_BYTES = 1 << 16  # what is larger is stored once for all workers
 _CHECKED_ROWS = 64
-
-
-class ClusterError(AgentError):
-    """The Ray cluster cannot be reached, or cannot do the work."""
 
 
 class Options(Protocol):

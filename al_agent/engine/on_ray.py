@@ -22,7 +22,8 @@ from samplers.centers.engine import LocalEngine, Task, n_processors
 from samplers.centers.shard import Frame
 from samplers.centers.walk import Crew, Inner
 
-from .crew import ClusterError, RayCrew
+from ..errors import ClusterError
+from .crew import RayCrew
 
 KERNELS = ("auto", "numpy", "numba")
 _KNOCK_S = 5.0
@@ -91,7 +92,7 @@ class RayEngine:
 
     def _inner(self, task: Task, frame: Frame) -> Inner:
         local = LocalEngine(self.kernels)
-        kernels = local._kernels(task)
+        kernels = local.kernels_for(task)
         one = task._replace(
             vectors=np.asarray(task.vectors[:1]), is_open=task.is_open[:1], weights=None, start=task.start[:0], n_picks=0
         )

@@ -43,7 +43,7 @@ class Place(NamedTuple):
 def place_of(vectors: Vectors) -> Place | None:
     """Where vectors lie on disk, if their rows follow each other in one file that holds all changes."""
     is_unit = isinstance(vectors, UnitRows)
-    array: Any = vectors._vectors if isinstance(vectors, UnitRows) else vectors
+    array: Any = vectors.vectors if isinstance(vectors, UnitRows) else vectors
     root: Any = None
     link = array
     while link is not None:

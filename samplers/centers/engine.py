@@ -83,7 +83,7 @@ class LocalEngine:
     @contextmanager
     def open(self, task: Task, frame: Frame) -> Iterator[tuple[Crew, Inner]]:
         """One shard."""
-        kernels = self._kernels(task)
+        kernels = self.kernels_for(task)
         n_centers = len(task.start) + task.n_picks
         build: Callable[..., Shard]
         inner: Inner
@@ -113,7 +113,8 @@ class LocalEngine:
         )
         yield LocalCrew(shard), inner
 
-    def _kernels(self, task: Task) -> str:
+    def kernels_for(self, task: Task) -> str:
+        """The kernels that a task gets."""
         if self.kernels == "auto" and self.device is not None:
             return "torch"
         is_native = task.vectors.dtype in (np.float16, np.float32, np.float64) and task.vectors.dtype.isnative

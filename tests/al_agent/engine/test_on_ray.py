@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from al_agent.engine import ClusterError, RayEngine
+from al_agent import ClusterError
+from al_agent.engine import RayEngine
 from samplers import LocalEngine, Pool, SamplerCoral, SamplerCoreset
 from samplers.centers.engine import Task, run
 from samplers.centers.shard import Frame, Goal
@@ -254,7 +255,8 @@ def test_more_workers_than_processors_are_refused_in_seconds(cluster: None) -> N
 _ALONE = """
 import signal, sys, time, warnings
 import numpy as np
-from al_agent.engine import ClusterError, RayEngine
+from al_agent import ClusterError
+from al_agent.engine import RayEngine
 from samplers import Pool, SamplerCoreset
 assert "ray" not in sys.modules
 vectors = np.random.default_rng(0).standard_normal((300, 4))
