@@ -24,8 +24,8 @@ from measure import machine
 from selection_data import KINDS, make
 
 from al_agent.engine import LocalEngine, RayEngine
-from samplers.centers.engine import Engine, Task, run
-from samplers.centers.shard import Frame, Goal
+from samplers.centers.engine import Engine, run
+from samplers.centers.shard import Frame, Goal, Task
 from samplers.centers.walk import Crew, Inner, Walked
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from .centers.engine import Engine, Task, is_on_disk, run
-from .centers.shard import Goal
+from .centers.engine import Engine, is_on_disk, run
+from .centers.shard import Goal, Task
 from .centers.walk import Interrupted
 from .clustering import rows_by_id
 from .density import sparsest

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .centers.engine import Engine, LocalEngine, Task, check_engine, is_on_disk, run
-from .centers.shard import Goal
+from .centers.engine import Engine, LocalEngine, check_engine, is_on_disk, run
+from .centers.shard import Goal, Task
 from .centers.walk import Interrupted
 from .clustering import rows_by_id
 from .columns import numbers_of

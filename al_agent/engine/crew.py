@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from samplers.centers.engine import Task
-from samplers.centers.shard import Candidates, Frame, Numbers, Outlook
+from samplers.centers.shard import Candidates, Frame, Numbers, Outlook, Task
 from samplers.distances import Distances, Rows
 from samplers.pool import Vectors
 

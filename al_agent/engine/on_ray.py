@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from samplers.centers.engine import LocalEngine, Task, n_processors
-from samplers.centers.shard import Frame
+from samplers.centers.engine import LocalEngine, n_processors
+from samplers.centers.shard import Frame, Task
 from samplers.centers.walk import Crew, Inner
 
 from ..errors import ClusterError

@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from samplers.centers.engine import LocalEngine, Task
-from samplers.centers.shard import Candidates, Frame, Numbers, Outlook
+from samplers.centers.engine import LocalEngine
+from samplers.centers.shard import Candidates, Frame, Numbers, Outlook, Task
 from samplers.distances import Distances, Rows
 from samplers.pool import Vectors
 

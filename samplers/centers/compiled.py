@@ -15,7 +15,7 @@ from ..pool import Vectors
 from . import kernels
 from .plain import PlainShard
 from .rounding import Floats32, Rounding, largest_coordinate
-from .shard import Candidates, Flags, Frame, Goal
+from .shard import Candidates, Frame, Goal, Task
 from .walk import Made
 
 _CENTERS_PER_BLOCK = 128
@@ -54,35 +54,13 @@ def room_of(vectors: Vectors, largest: float, slack: float) -> float:
 class CompiledShard(PlainShard):
     """As `PlainShard`, sooner. `n_threads` work on rows side by side, which changes no result."""
 
-    def __init__(
-        self,
-        vectors: Vectors,
-        *,
-        first_row: int,
-        is_open: Flags,
-        weights: Distances | None,
-        goal: Goal,
-        frame: Frame,
-        n_centers: int,
-        is_on_disk: bool = False,
-        n_threads: int = 1,
-    ) -> None:
-        self.frame = frame
+    def __init__(self, task: Task, frame: Frame, *, n_threads: int = 1) -> None:
         self.n_threads = n_threads
         self.counts = np.zeros((n_threads, 2), dtype=np.int64)
         self.costs: dict[bool, dict[bool, float]] = {False: {}, True: {}}
         """Nanoseconds of a row and a center when few or many centers were missed, by low and by full products."""
         self._n_jobs = {False: 0, True: 0}  # since the dearer screen was tried
-        super().__init__(
-            vectors,
-            first_row=first_row,
-            is_open=is_open,
-            weights=weights,
-            goal=goal,
-            frame=frame,
-            n_centers=n_centers,
-            is_on_disk=is_on_disk,
-        )
+        super().__init__(task, frame)
         self._bounds_held = (self.squared, self.lower, self.rival, self.nearest, self.is_exact)
 
     def _prepare(self) -> None:

@@ -8,42 +8,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from ..distances import Distances, Rows, mean_of, unit
+from ..distances import mean_of, unit
 from ..pool import Vectors
 from .local import LocalCrew, frame_of
 from .plain import PlainInner, PlainShard
-from .shard import Flags, Frame, Goal, Shard
+from .shard import Frame, Shard, Task
 from .walk import Crew, Inner, Rule, Steering, Walk, Walked
 
 KERNELS = ("auto", "numpy", "numba", "torch")
 _WORTH_COMPILING = 2e10
 """Coordinates that the naive loop would read in some seconds; below, loading the compiler costs more than it saves."""
-
-
-class Task(NamedTuple):
-    """What a walk has to do.
-
-    Args:
-        vectors: `(n, d)` finite floats, unit vectors if the goal is cosine.
-        is_open: `(n,)` which rows can be picked.
-        weights: `(n,)` of 0 or more; None: all are 1.
-        goal: What is maximised.
-        start: Rows that are centers from the beginning.
-        n_picks: Number of picks.
-        is_on_disk: Whether rows are better not read again and again.
-    """
-
-    vectors: Vectors
-    is_open: Flags
-    weights: Distances | None
-    goal: Goal
-    start: Rows
-    n_picks: int
-    is_on_disk: bool
 
 
 class Engine(Protocol):
@@ -84,33 +62,19 @@ class LocalEngine:
     def open(self, task: Task, frame: Frame) -> Iterator[tuple[Crew, Inner]]:
         """One shard."""
         kernels = self.kernels_for(task)
-        n_centers = len(task.start) + task.n_picks
-        build: Callable[..., Shard]
-        inner: Inner
-        options: dict[str, object] = {}
+        inner: Inner = PlainInner(frame, task.goal)
+        shard: Shard
         if kernels == "numba":
             from .compiled import CompiledInner, CompiledShard  # noqa: PLC0415  # numba is an extra
 
-            build, inner = CompiledShard, CompiledInner(frame, task.goal)
-            options["n_threads"] = self.n_threads or n_processors()
+            inner = CompiledInner(frame, task.goal)
+            shard = CompiledShard(task, frame, n_threads=self.n_threads or n_processors())
         elif kernels == "torch":
             from .on_torch import TorchShard  # noqa: PLC0415  # torch is an extra
 
-            build, inner = TorchShard, PlainInner(frame, task.goal)
-            options["device"] = self.device or "cpu"
+            shard = TorchShard(task, frame, device=self.device or "cpu")
         else:
-            build, inner = PlainShard, PlainInner(frame, task.goal)
-        shard = build(
-            task.vectors,
-            first_row=0,
-            is_open=task.is_open,
-            weights=task.weights,
-            goal=task.goal,
-            frame=frame,
-            n_centers=n_centers,
-            is_on_disk=task.is_on_disk,
-            **options,
-        )
+            shard = PlainShard(task, frame)
         yield LocalCrew(shard), inner
 
     def kernels_for(self, task: Task) -> str:

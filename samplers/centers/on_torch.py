@@ -9,7 +9,7 @@ from ..distances import Distances, Rows, blocks
 from ..pool import Vectors
 from .plain import PlainShard
 from .rounding import Floats32, half_norms
-from .shard import Flags, Frame, Goal
+from .shard import Flags, Frame, Task
 
 
 class TorchShard(PlainShard):
@@ -24,19 +24,7 @@ class TorchShard(PlainShard):
         ValueError: Torch has no such device, or is set to use TF32.
     """
 
-    def __init__(
-        self,
-        vectors: Vectors,
-        *,
-        first_row: int,
-        is_open: Flags,
-        weights: Distances | None,
-        goal: Goal,
-        frame: Frame,
-        n_centers: int,
-        is_on_disk: bool = False,  # the rows are on the device in any case
-        device: str = "cpu",
-    ) -> None:
+    def __init__(self, task: Task, frame: Frame, *, device: str = "cpu") -> None:
         if torch.backends.cuda.matmul.allow_tf32:
             raise ValueError("torch.backends.cuda.matmul.allow_tf32 is set; distances need full float32: set it to False")
         try:
@@ -44,18 +32,11 @@ class TorchShard(PlainShard):
             torch.empty(1, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device is {device!r}, and torch says: {str(error).splitlines()[0]}") from error
-        self.rows_there = torch.empty(vectors.shape, dtype=torch.float32, device=self.device)
-        self.centers_there = torch.empty((n_centers, vectors.shape[1]), dtype=torch.float32, device=self.device)
+        n_centers = len(task.start) + task.n_picks
+        self.rows_there = torch.empty(task.vectors.shape, dtype=torch.float32, device=self.device)
+        self.centers_there = torch.empty((n_centers, task.vectors.shape[1]), dtype=torch.float32, device=self.device)
         self.offsets_there = torch.empty(n_centers, dtype=torch.float32, device=self.device)
-        super().__init__(
-            vectors,
-            first_row=first_row,
-            is_open=is_open,
-            weights=weights,
-            goal=goal,
-            frame=frame,
-            n_centers=n_centers,
-        )
+        super().__init__(task._replace(is_on_disk=False), frame)  # the rows are on the device in any case
 
     def _prepare(self) -> None:
         for part in blocks(*self.vectors.shape):

@@ -10,7 +10,7 @@ from ..distances import Distances, Rows, blocks, squared_distances
 from ..pool import Vectors
 from .codes import Codes
 from .rounding import Floats32, Rounding, half_norms, largest_coordinate
-from .shard import Candidates, Flags, Frame, Goal, Shard
+from .shard import Candidates, Flags, Frame, Goal, Shard, Task
 from .walk import Made, Rule
 
 _CENTERS_PER_BLOCK = 256
@@ -23,32 +23,14 @@ class PlainShard(Shard):
     Rows on disk are held in memory as 8-bit codes, `d` bytes each, and read for candidates alone.
     """
 
-    def __init__(
-        self,
-        vectors: Vectors,
-        *,
-        first_row: int,
-        is_open: Flags,
-        weights: Distances | None,
-        goal: Goal,
-        frame: Frame,
-        n_centers: int,
-        is_on_disk: bool = False,
-    ) -> None:
-        super().__init__(
-            vectors,
-            first_row=first_row,
-            is_open=is_open,
-            weights=weights,
-            goal=goal,
-            frame=frame,
-            n_centers=n_centers,
-        )
-        n, n_dimensions = vectors.shape
-        self.largest = largest_coordinate(vectors, frame.middle)
+    def __init__(self, task: Task, frame: Frame) -> None:
+        super().__init__(task, frame)
+        n, n_dimensions = task.vectors.shape
+        n_centers = len(self.centers)
+        self.largest = largest_coordinate(task.vectors, frame.middle)
         self.rounding = Rounding(frame.middle, self.largest)
         self.half: Distances = np.empty(n)
-        self.codes = Codes(n, n_dimensions) if is_on_disk else None
+        self.codes = Codes(n, n_dimensions) if task.is_on_disk else None
         self.lower: Distances = np.zeros(n)
         self.rival: Distances = np.full(n, np.inf)
         """`(n,)` least squared distance that a center other than the nearest one may have."""
@@ -89,10 +71,9 @@ class PlainShard(Shard):
     def note(self, rows: Rows, squared: Distances, nearest: Any, seen: Any) -> None:
         """As every shard; what was found out is exact."""
         super().note(rows, squared, nearest, seen)
-        own = rows - self.first_row
-        self.lower[own] = squared
-        self.rival[own] = np.inf
-        self.is_exact[own] = True
+        self.lower[rows] = squared
+        self.rival[rows] = np.inf
+        self.is_exact[rows] = True
 
     def refresh(self, rows: Rows, least: float, boost: Distances | None) -> None:
         """Let rows meet the centers they have missed, in matrix products."""

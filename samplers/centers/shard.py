@@ -57,6 +57,28 @@ class Frame(NamedTuple):
     axes: npt.NDArray[np.float32]
 
 
+class Task(NamedTuple):
+    """What a walk has to do.
+
+    Args:
+        vectors: `(n, d)` finite floats, unit vectors if the goal is cosine.
+        is_open: `(n,)` which rows can be picked.
+        weights: `(n,)` of 0 or more; None: all are 1.
+        goal: What is maximised.
+        start: Rows that are centers from the beginning.
+        n_picks: Number of picks.
+        is_on_disk: Whether rows are better not read again and again.
+    """
+
+    vectors: Vectors
+    is_open: Flags
+    weights: Distances | None
+    goal: Goal
+    start: Rows
+    n_picks: int
+    is_on_disk: bool
+
+
 class Candidates(NamedTuple):
     """Rows that are up to date and worth enough.
 
@@ -90,38 +112,24 @@ class Outlook(NamedTuple):
 
 
 class Shard(ABC):
-    """Consecutive rows of a pool, and what the walk knows of them.
+    """Rows of a pool, and what the walk knows of them.
 
     Args:
-        vectors: `(n, d)` finite floats, perhaps on disk.
-        first_row: Row of the pool that is this shard's first.
-        is_open: `(n,)` which rows can be picked.
-        weights: `(n,)` weights of 0 or more; None: all are 1.
-        goal: What is maximised.
+        task: The rows, and what is maximised.
         frame: Where the screens stand.
-        n_centers: Most centers there will be.
     """
 
-    def __init__(
-        self,
-        vectors: Vectors,
-        *,
-        first_row: int,
-        is_open: Flags,
-        weights: Distances | None,
-        goal: Goal,
-        frame: Frame,
-        n_centers: int,
-    ) -> None:
-        n, n_dimensions = vectors.shape
-        self.vectors = vectors
-        self.first_row = first_row
-        self.goal = goal
-        self.weights = weights
-        self.squared: Distances = np.where(is_open, np.inf, CLOSED)
+    def __init__(self, task: Task, frame: Frame) -> None:
+        n, n_dimensions = task.vectors.shape
+        n_centers = len(task.start) + task.n_picks
+        self.vectors = task.vectors
+        self.goal = task.goal
+        self.weights = task.weights
+        self.frame = frame
+        self.squared: Distances = np.where(task.is_open, np.inf, CLOSED)
         self.nearest: Numbers = np.full(n, -1, dtype=np.int32)
         self.seen: Numbers = np.zeros(n, dtype=np.int32)
-        self.centers: Vectors = np.empty((n_centers, n_dimensions), dtype=vectors.dtype)
+        self.centers: Vectors = np.empty((n_centers, n_dimensions), dtype=task.vectors.dtype)
         self.n_centers = 0
 
     def farthest(self, point: Distances, boost: Distances | None = None) -> tuple[float, int, float]:
@@ -141,18 +149,17 @@ class Shard(ABC):
         squared = squared_distances(self.vectors, rows, point)
         worths = goal.worths(squared, weights[may_win]) * factors[may_win]
         best = int(worths.argmax())
-        return float(worths[best]), self.first_row + int(rows[best]), float(squared[best])
+        return float(worths[best]), int(rows[best]), float(squared[best])
 
     @abstractmethod
     def bounds_to(self, point: Distances, rows: Rows) -> tuple[Distances, Distances]:
         """Bounds from both sides on the squared distances of rows to a point."""
 
     def add(self, points: Vectors, picked: Rows) -> None:
-        """Take in new centers, and close the rows of the pool that have been picked."""
+        """Take in new centers, and close the rows that have been picked."""
         self.centers[self.n_centers : self.n_centers + len(points)] = points
         self.n_centers += len(points)
-        own = picked - self.first_row
-        self.squared[own[(own >= 0) & (own < len(self.squared))]] = CLOSED
+        self.squared[picked] = CLOSED
 
     def candidates(self, least: float, boost: Distances | None = None) -> Candidates:
         """All rows that can be picked and are worth at least this, up to date.
@@ -186,7 +193,7 @@ class Shard(ABC):
         """Bounds on what is left."""
         bounds = self._bounds(boost)
         rows = np.arange(0, len(bounds), max(1, len(bounds) // max(1, n_sampled)))
-        return Outlook(rows + self.first_row, bounds[rows], float(bounds.max(initial=-1.0)))
+        return Outlook(rows, bounds[rows], float(bounds.max(initial=-1.0)))
 
     def probe(self, n_sampled: int) -> Distances:
         """True worths of a sample of the rows that can be picked."""
@@ -198,10 +205,9 @@ class Shard(ABC):
 
     def note(self, rows: Rows, squared: Distances, nearest: Numbers, seen: Numbers) -> None:
         """Take over what was found out about candidates elsewhere; rows of the pool, squared distances that are exact."""
-        own = rows - self.first_row
-        is_open = self.squared[own] != CLOSED
-        own = own[is_open]
-        self.squared[own], self.nearest[own], self.seen[own] = squared[is_open], nearest[is_open], seen[is_open]
+        is_open = self.squared[rows] != CLOSED
+        at = rows[is_open]
+        self.squared[at], self.nearest[at], self.seen[at] = squared[is_open], nearest[is_open], seen[is_open]
 
     @abstractmethod
     def refresh(self, rows: Rows, least: float, boost: Distances | None) -> None:
@@ -214,7 +220,7 @@ class Shard(ABC):
     def _candidates(self, rows: Rows) -> Candidates:
         weights = np.ones(len(rows)) if self.weights is None else self.weights[rows]
         points = np.ascontiguousarray(self.vectors[rows])
-        return Candidates(rows + self.first_row, self.squared[rows], self.nearest[rows], weights, points)
+        return Candidates(rows, self.squared[rows], self.nearest[rows], weights, points)
 
     def _bounds(self, boost: Distances | None) -> Distances:
         with np.errstate(invalid="ignore"):

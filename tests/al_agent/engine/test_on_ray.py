@@ -21,8 +21,8 @@ import pytest
 from al_agent import ClusterError
 from al_agent.engine import RayEngine
 from samplers import LocalEngine, Pool, SamplerCoral, SamplerCoreset
-from samplers.centers.engine import Task, run
-from samplers.centers.shard import Frame, Goal
+from samplers.centers.engine import run
+from samplers.centers.shard import Frame, Goal, Task
 from samplers.centers.walk import Crew, Inner, Interrupted, Walked
 from samplers.distances import UnitRows, unit_rows
 

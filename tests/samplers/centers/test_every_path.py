@@ -15,9 +15,9 @@ import pytest
 
 from samplers import LocalEngine, Pool, SamplerCoral, SamplerCoreset, Selection
 from samplers.centers import plain, walk
-from samplers.centers.engine import Task, is_on_disk, run
+from samplers.centers.engine import is_on_disk, run
 from samplers.centers.local import frame_of
-from samplers.centers.shard import Goal
+from samplers.centers.shard import Goal, Task
 from samplers.centers.walk import Steering, Walk
 from samplers.distances import mean_of, squared_distances, unit, unit_rows
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from samplers import LocalEngine, Pool, SamplerCoral, SamplerCoreset, Selection, SelectionInterrupted
-from samplers.centers.engine import Task, run
+from samplers.centers.engine import run
 from samplers.centers.local import frame_of
-from samplers.centers.shard import Goal
+from samplers.centers.shard import Goal, Task
 from samplers.centers.walk import SMALLEST, Interrupted, Steering, Walk
 from samplers.distances import mean_of, squared_distances, unit, unit_rows
 
