@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from al_agent import Embeddings
+from samplers.centers.engine import is_on_disk
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -81,3 +82,29 @@ def test_files_that_are_no_embeddings_are_named(tmp_path: Path) -> None:
             Embeddings.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         Embeddings.load(tmp_path / "missing.npz")
+
+
+def test_vectors_on_disk_stay_there_and_the_ids_lie_beside_them(tmp_path: Path) -> None:
+    given = Embeddings(["a b.png", "é.png", 'c,"d".png'], np.arange(6.0, dtype=np.float32).reshape(3, 2))
+    given.save(tmp_path / "v.npy")
+    found = Embeddings.load(tmp_path / "v.npy")
+    assert found.item_ids == given.item_ids
+    assert found.digest == given.digest
+    assert is_on_disk(found.vectors)
+    assert (tmp_path / "v.ids.txt").read_text(encoding="utf-8").splitlines() == list(given.item_ids)
+
+
+def test_files_beside_each_other_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.zeros((3, 2)))
+    with pytest.raises(FileNotFoundError, match=r"v\.ids\.txt' beside the vectors; write the item ids into it"):
+        Embeddings.load(tmp_path / "v.npy")
+    (tmp_path / "v.ids.txt").write_text("a\nb\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="vectors has 3 rows for 2 item ids"):
+        Embeddings.load(tmp_path / "v.npy")
+    (tmp_path / "w.ids.txt").write_text("a\n", encoding="utf-8")
+    (tmp_path / "w.npy").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"w\.npy' is not a \.npy file"):
+        Embeddings.load(tmp_path / "w.npy")
+    with pytest.raises(ValueError, match="does not fit on a line"):
+        Embeddings(["a\nb"], [[1.0]]).save(tmp_path / "x.npy")
+    assert not (tmp_path / "x.npy").exists()

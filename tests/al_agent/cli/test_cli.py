@@ -307,3 +307,52 @@ def test_files_of_another_kind_are_named_with_the_way_out(
         assert main(words) == 1
         assert message in capsys.readouterr().err
     assert main(["query", str(project), "-n", "32", "--proportion", "0.5"]) == 2
+
+
+def test_strategies_metadata_and_vectors_on_disk_from_the_shell(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [f"img_{n}.png" for n in range(10)]
+    Embeddings(ids, np.arange(10.0)[:, None]).save(project / "embeddings.npy")
+    rows = "".join(f"{item_id},v{n // 5},{n + 1}\n" for n, item_id in enumerate(ids))
+    (project / "metadata.csv").write_text(f"item_id,video,cost\n{rows}", encoding="utf-8")
+    wishes = tmp_path / "wishes.json"
+    wishes.write_text('[{"kind": "diversity"}, {"kind": "at_most", "count": 1, "column": "video"}]', encoding="utf-8")
+    result = run_json(capsys, "query", project, "-n", "2", "--strategies", wishes, "--dry-run")
+    assert result["method"] == "JOINT"
+    assert [pick["item_id"] for pick in result["picks"]] == ["img_0.png", "img_9.png"]
+    wishes.write_text('[{"kind": "diversity"}, {"kind": "budget", "limit": 12}]', encoding="utf-8")
+    paid = run_json(capsys, "query", project, "--strategies", wishes, "--dry-run")
+    assert [pick["item_id"] for pick in paid["picks"]] == ["img_0.png", "img_9.png"]  # 1 and 10 of 12 spent
+    covered = run_json(
+        capsys,
+        "query",
+        project,
+        "-n",
+        "2",
+        "-m",
+        "probcover",
+        "--option",
+        "delta=1.5",
+        "--embeddings",
+        project / "embeddings.npy",
+    )
+    assert len(covered["picks"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-m", "probcover", "--option", "delta"], "is not NAME=VALUE"),
+        (["-m", "coreset", "--option", "delta=1"], "CORESET has no option 'delta'"),
+        (["-m", "bald"], "reads class probabilities, which scores do not hold"),
+        (["--engine", "spark"], "engine is 'spark'"),
+        (["--strategies", "missing.json"], "there is no file 'missing.json'"),
+        (["--ignore-sparsest", "2"], "ignore_sparsest is 2.0"),
+    ],
+)
+def test_wrong_options_of_methods_are_wrong_use(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["query", str(project), *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
