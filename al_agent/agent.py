@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from samplers import SamplerJoint, SamplerPrototypes, Selection
+from samplers import Pool, SamplerJoint, SamplerPrototypes, Selection
 from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, Scores
 
 from . import export, priorities
@@ -167,6 +167,7 @@ class ActiveLearningAgent:
         preannotate: Preannotations | None = None,
         verify: bool = False,
         on_pick: Callable[[int], object] | None = None,
+        resume: Selection | None = None,
     ) -> Selection:
         """Pick the next batch, note it as a round, and push it to the platform.
 
@@ -185,6 +186,7 @@ class ActiveLearningAgent:
                 or the boxes. They are kept with the round, for a push that is finished later.
             verify: Read back what the platform stored, and report what is not as it was sent.
             on_pick: Called with the number of picks made since the last call, for a progress bar.
+            resume: The `selection` of a `SelectionInterrupted`, to go on from there.
 
         Returns:
             The batch, best first.
@@ -193,6 +195,7 @@ class ActiveLearningAgent:
             ValueError: More items than can be labeled, scores or embeddings that are missing or of unknown items, an unknown
                 score name, or something that the platform cannot do. Nothing is changed then.
             JournalError: The round cannot be noted. Nothing is changed then.
+            SelectionInterrupted: The keyboard stopped the picking; it holds the picks so far, and nothing is changed.
             PlatformError: The platform cannot be listed, and nothing is changed; or the push failed, and the round is kept:
                 `push()` resumes it.
         """
@@ -238,7 +241,11 @@ class ActiveLearningAgent:
             may_miss=listing.open_items - (self._shown or listing).open_items,
             may_be_gone=self._gone,
         )
-        selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick)
+        selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick, resume=resume)
+        if not len(selection):
+            raise ValueError(f"nothing can be picked: {selection.note}")
+        known = self._all_that_is_known(listing, scorer if isinstance(scorer, Scores) else scores, score_name)
+        selection.picked_from(lambda: known(joined.pool), sampler.metric_used)
         notes = _notes(joined, selection)
         guesses = None if preannotate is None else guesses_of(preannotate, selection.item_ids)
         if guesses and isinstance(self._platform, ChecksGuesses):
@@ -286,6 +293,26 @@ class ActiveLearningAgent:
             self._check_can("verify", "reading back")
         self.refresh()
         return self._push(self.last_round, self._listing, verify=verify)
+
+    def _all_that_is_known(self, listing: Listing, scores: Scores | None, score_name: str | None) -> Callable[[Pool], Pool]:
+        """What makes the pool with all that the agent has, for the quality of a batch; less where that does not cover it."""
+        embeddings, metadata, gone = self._embeddings, self._metadata, frozenset(self._gone)
+
+        def make(otherwise: Pool) -> Pool:
+            try:
+                whole = make_pool(
+                    listing,
+                    scores=scores,
+                    score_name=score_name,
+                    embeddings=embeddings,
+                    metadata=metadata,
+                    may_be_gone=gone,
+                )
+            except ValueError:  # not for every item: the pool that the batch was picked from has to do
+                return otherwise
+            return whole.pool
+
+        return make
 
     def check_covered(self, scores: Scores) -> None:
         """Check, before a round, that scores fit the project by id.

@@ -25,6 +25,11 @@ def numbers_of(pool: Pool, name: str) -> Distances:
         assert pool.scores is not None
         return pool.scores
     column = _column(pool, name)
+    if column.ndim == 1 and column.dtype.kind in "UT":
+        for item_id, text in zip(pool.item_ids, column.tolist()):
+            if not _is_number(text):
+                raise ValueError(f"{name!r} of {item_id!r} is {text!r}; expected a number for each item")
+        column = column.astype(np.float64)
     if column.ndim != 1 or column.dtype.kind not in "iufb":
         raise ValueError(f"column {name!r} holds {column.dtype} of shape {column.shape}; expected one number for each item")
     values = column.astype(np.float64)
@@ -89,6 +94,14 @@ def shares_of(pool: Pool, name: str) -> tuple[tuple[str, ...], Distances]:
 def is_of_shares(pool: Pool, name: str) -> bool:
     """Whether a column has several numbers for each item."""
     return _column(pool, name).ndim == 2
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _column(pool: Pool, name: str) -> npt.NDArray[Any]:

@@ -127,6 +127,12 @@ class SamplerJoint(Sampler):
         return any(isinstance(one, kinds) and self._counts(one) for one in self.strategies)
 
     @property
+    def metric_used(self) -> str | None:
+        """That of Diversity or MinDistance."""
+        metrics = [one.metric for one in self._all(Diversity)] + [one.metric for one in self._all(MinDistance)]
+        return metrics[0] if metrics else None
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the pool that strategies read, sorted; without the score."""
         return tuple(sorted(self._columns_read() - {SCORE}))
@@ -156,8 +162,8 @@ class SamplerJoint(Sampler):
             whole, stopped = error.selection, error
         whole = before.followed_by(whole.without_first(len(before)))
         if stopped is not None:
-            raise SelectionInterrupted(whole._picked_from(pool), n_samples) from None
-        return whole._picked_from(pool)
+            raise SelectionInterrupted(whole.picked_from(pool), n_samples) from None
+        return whole.picked_from(pool)
 
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Pick greedily by the product."""
@@ -316,7 +322,8 @@ class SamplerJoint(Sampler):
             n_dear = int(np.count_nonzero(~spent.may_pick(left)))
             if n_dear:
                 rest = spent.budget.limit - spent.spent
-                parts.append(f"{n_dear:,} need more than the {max(rest, 0.0):.6g} of {spent.budget.column!r} that is left")
+                rest = rest if rest > 1e-9 * spent.budget.limit else 0.0
+                parts.append(f"{n_dear:,} need more than the {rest:.6g} of {spent.budget.column!r} that is left")
         n_near = int(np.count_nonzero(rule.may_pick(left)))
         for apart in self._all(MinDistance):
             if n_near:

@@ -62,6 +62,11 @@ class Sampler(ABC):
         return False
 
     @property
+    def metric_used(self) -> str | None:
+        """The metric that items are compared by, if any."""
+        return getattr(self, "metric", None)
+
+    @property
     def needs_probabilities(self) -> bool:
         """Whether the pool must have class probabilities."""
         return False
@@ -118,7 +123,7 @@ class Sampler(ABC):
             reasons=picks.reasons,
             method=self.method,
             note=picks.note,
-        )._picked_from(pool)
+        ).picked_from(pool, self.metric_used)
         if picks.is_interrupted:
             raise SelectionInterrupted(selection, wanted)
         return selection
@@ -136,8 +141,8 @@ class Sampler(ABC):
         try:
             rest = self.select(replace(pool, is_labeled=is_labeled), n_samples - len(before), seed=seed, on_pick=on_pick)
         except SelectionInterrupted as error:
-            raise SelectionInterrupted(before.followed_by(error.selection)._picked_from(pool), n_samples) from None
-        return before.followed_by(rest)._picked_from(pool)
+            raise SelectionInterrupted(before.followed_by(error.selection).picked_from(pool), n_samples) from None
+        return before.followed_by(rest).picked_from(pool)
 
     def _check_resumed(self, pool: Pool, n_samples: int, before: Selection) -> npt.NDArray[np.int64]:
         """The rows that were picked before, all of which must be candidates."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,8 +35,9 @@ class Selection:
     reasons: tuple[str, ...]
     method: str = ""
     note: str = ""
-    _pool: ClassVar[Pool | None] = None
-    """The pool it was picked from, for `quality`; no field, as it is neither shown, copied nor pickled."""
+    _pool: ClassVar[Any] = None
+    """The pool it was picked from, or what makes it, for `quality`; no field, as it is neither shown, copied nor pickled."""
+    _metric: ClassVar[str] = "euclidean"
 
     def __post_init__(self) -> None:
         ids: Sequence[str] = tuple(self.item_ids)
@@ -78,11 +79,13 @@ class Selection:
         return f"Selection({len(self):,} items by {self.method or 'unknown'}, best first: {shown})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_pool"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_metric")}
 
-    def _picked_from(self, pool: Pool) -> Selection:
-        """This selection, which from now on knows its pool."""
+    def picked_from(self, pool: Pool | Callable[[], Pool], metric: str | None = None) -> Selection:
+        """This selection, which from now on knows its pool, or how to make it, and the metric it was picked by."""
         object.__setattr__(self, "_pool", pool)
+        if metric is not None:
+            object.__setattr__(self, "_metric", metric)
         return self
 
     def quality(
@@ -91,7 +94,7 @@ class Selection:
         *,
         n_random: int = 20,
         seed: int | np.random.Generator = 0,
-        metric: str = "euclidean",
+        metric: str | None = None,
         columns: Sequence[str] | None = None,
         near_distance: float | None = None,
         n_measured: int = 10_000,
@@ -105,7 +108,7 @@ class Selection:
                 that was pickled, copied or read from a file does not.
             n_random: Random batches to compare with, at least 1.
             seed: Draws them, and the samples that are measured.
-            metric: `euclidean` or `cosine`.
+            metric: `euclidean` or `cosine`; None: that of the method, or `euclidean`.
             columns: Names of the pool's columns to report on; None: all.
             near_distance: Picks nearer than this to a labeled or earlier-picked item are near-duplicates; None: a quarter of
                 what is usual in the random batches.
@@ -128,22 +131,26 @@ class Selection:
         """
         from .quality import quality_of  # noqa: PLC0415 - it needs modules that need this one
 
-        pool = self._pool if pool is None else pool
-        if pool is None:
-            raise ValueError("this batch does not know the pool it was picked from; pass it as pool")
-        row_of = {item_id: row for row, item_id in enumerate(pool.item_ids)}
+        known: Any = self._pool if pool is None else pool
+        whole = known() if callable(known) else known
+        if not isinstance(whole, Pool):
+            given = "" if whole is None else f", not {type(whole).__name__}"
+            raise ValueError(
+                f"this batch does not know the pool it was picked from; pass it as pool: a samplers.Pool{given}"
+            )
+        row_of = {item_id: row for row, item_id in enumerate(whole.item_ids)}
         for item_id in self.item_ids:
             row = row_of.get(item_id)
-            if row is None or pool.is_labeled[row]:
+            if row is None or whole.is_labeled[row]:
                 why = "is not in this pool" if row is None else "is labeled in this pool"
                 raise ValueError(f"{item_id!r} of the batch {why}; pass the pool as it was when the batch was picked")
         return quality_of(
-            pool,
+            whole,
             np.array([row_of[item_id] for item_id in self.item_ids], dtype=np.int64),
             method=self.method,
             n_random=n_random,
             seed=seed,
-            metric=metric,
+            metric=self._metric if metric is None else metric,
             columns=columns,
             near_distance=near_distance,
             n_measured=n_measured,

@@ -291,7 +291,8 @@ def strategy(values: object) -> Strategy:
         return values
     kind = values.get("kind") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"strategy is {values!r}; expected one of {', '.join(cls.__name__ for cls in KINDS.values())}")
+        names = ", ".join(cls.__name__ for cls in KINDS.values())
+        raise ValueError(f"strategy is {values!r}; expected one of {names}, or a mapping with a kind of {', '.join(KINDS)}")
     options = {name: value for name, value in values.items() if name != "kind"}
     cls = KINDS[kind]
     known = [one.name for one in fields(cls)]

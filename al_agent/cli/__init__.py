@@ -83,5 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_failure(error, as_json=as_json)
             return EXIT_FAILED
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into a status
-        print_failure(KeyboardInterrupt("interrupted; what was done before is kept"), as_json=as_json)
+        print_failure(
+            KeyboardInterrupt("interrupted; a batch that was being picked is not kept: see al-agent status"),
+            as_json=as_json,
+        )
     return status if isinstance(status, int) else EXIT_DONE

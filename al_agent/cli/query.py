@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from samplers import SamplerJoint
+from samplers import SamplerJoint, SamplerPrototypes
 from scorers import Scores
 
 from ..config import SamplerConfig, SamplingMethod
@@ -136,6 +136,8 @@ def query(
         f"{config.method} needs embeddings: --embeddings FILE",
     )
     needs_columns = isinstance(sampler, SamplerJoint) and bool(sampler.columns)
+    if isinstance(sampler, SamplerPrototypes) and metadata is None and (project / METADATA_FILE).exists():
+        metadata = project / METADATA_FILE
     fact_file = _needed(metadata, project / METADATA_FILE, needs_columns, "the strategies need columns: --metadata FILE")
     agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file, fact_file)
     values = None if score_file is None else Scores.load(score_file)

@@ -104,7 +104,8 @@ class Embeddings:
             ValueError: It is no such file, or its content is no embeddings.
         """
         if Path(path).suffix == ".npy":
-            return cls(_read_ids(_ids_beside(path)), _mapped(path))
+            vectors = _mapped(path)
+            return cls(_read_ids(_ids_beside(path)), vectors)
         arrays = load_arrays(path, ("item_ids", "vectors"))
         return cls(tuple(arrays["item_ids"].tolist()), arrays["vectors"])
 
@@ -119,8 +120,12 @@ def _ids_beside(path: str | os.PathLike[str]) -> Path:
 def _read_ids(path: Path) -> tuple[str, ...]:
     if not path.exists():
         raise FileNotFoundError(f"there is no '{path}' beside the vectors; write the item ids into it, one on each line")
-    text = path.read_bytes().decode("utf-8", "surrogatepass")
-    return tuple(text.removesuffix("\n").split("\n"))
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"'{path}' is no text in UTF-8: {error}") from error
+    lines = text.removeprefix("\ufeff").rstrip("\r\n").split("\n")
+    return tuple(line.removesuffix("\r") for line in lines)
 
 
 def _mapped(path: str | os.PathLike[str]) -> npt.NDArray[Any]:

@@ -14,10 +14,12 @@ import pytest
 from al_agent import (
     ActiveLearningAgent,
     AgentError,
+    Budget,
     ClassificationPredictions,
     Embeddings,
     EnsemblePredictions,
     ItemState,
+    Metadata,
     NoRoundYet,
     PlatformError,
     PlatformLocal,
@@ -25,7 +27,9 @@ from al_agent import (
     SamplingMethod,
     ScorerClassification,
     Scores,
+    SelectionInterrupted,
     Unavailable,
+    Weight,
 )
 
 MakeLocal = Callable[[int], PlatformLocal]
@@ -588,3 +592,40 @@ def test_values_are_readable_in_a_notebook(make_local: MakeLocal, rising_scores:
     predictions = ClassificationPredictions(agent.query_set, np.full((4, 3), 1 / 3))
     assert repr(ScorerClassification(predictions)) == "ScorerClassification(ClassificationPredictions(4 items, 3 classes))"
     assert repr(Embeddings(["a"], [[0.0, 1.0]])) == "Embeddings(1 items, 2 dimensions, float64)"
+
+
+def test_an_empty_batch_is_refused_and_the_queue_stays(make_local: MakeLocal, rising_scores: MakeScores) -> None:
+    platform = make_local(4)
+    ids = [item.id for item in platform.list_items()]
+    agent = ActiveLearningAgent(platform, metadata=Metadata(ids, {"cost": [5, 6, 7, 8]}))
+    first = agent.query(TOP_2, rising_scores(agent.query_set))
+    with pytest.raises(ValueError, match="nothing can be picked: stopped after 0 of 4"):
+        agent.query(SamplerConfig(strategies=[Weight(), Budget(1)]), rising_scores(agent.query_set))
+    assert agent.added_set == first.item_ids
+    assert [item.id for item in platform.next_items(2)] == list(first.item_ids)
+
+
+def test_quality_knows_all_that_the_agent_knows_whatever_the_method_read(
+    make_local: MakeLocal, rising_scores: MakeScores, line_embeddings: MakeEmbeddings
+) -> None:
+    platform = make_local(6)
+    ids = [item.id for item in platform.list_items()]
+    metadata = Metadata(ids, {"video": list("aabbcc")})
+    agent = ActiveLearningAgent(platform, embeddings=line_embeddings(ids), metadata=metadata)
+    names = {figure.name for figure in agent.query(SamplerConfig(2, method="RANDOM"), rising_scores(ids)).quality().figures}
+    assert {"covering radius", "mean score", "values of video"} <= names
+
+
+def test_picking_that_was_interrupted_goes_on(make_local: MakeLocal, line_embeddings: MakeEmbeddings) -> None:
+    platform = make_local(30)
+    agent = ActiveLearningAgent(platform, embeddings=line_embeddings([item.id for item in platform.list_items()]))
+    config = SamplerConfig(12, method="CORESET")
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SelectionInterrupted) as stopped:
+        agent.query(config, on_pick=interrupt)
+    assert agent.history == ()
+    resumed = agent.query(config, resume=stopped.value.selection, push=False)
+    assert resumed.item_ids == agent.query(config, push=False).item_ids

@@ -249,7 +249,7 @@ BAD_FOR_POOL: list[tuple[list[Strategy], int, str]] = [
     ([Weight(), Budget(9, "age")], 1, "'age'.*'c'"),
     ([Weight("debt")], 1, "debt of 'd' is -4.*shift or rescale"),
     ([Weight(), Budget(9, "debt")], 1, "'debt' of 'd' is -4"),
-    ([Weight("video")], 1, "'video'.*expected one number"),
+    ([Weight("video")], 1, "'video' of 'a' is 'x'; expected a number"),
     ([Balance("age")], 1, "'age'.*expected a string or whole number"),
     ([Balance("shares")], 1, "'shares' of 'f'"),
     ([Balance("video", {"w": 1})], 1, "'w'.*'x', 'y', 'z'"),

@@ -258,7 +258,9 @@ def test_an_interrupt_is_not_a_success(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 130
-    assert json.loads(done.stdout)["message"] == "interrupted; what was done before is kept"
+    assert (
+        json.loads(done.stdout)["message"] == "interrupted; a batch that was being picked is not kept: see al-agent status"
+    )
     assert "interrupted" in done.stderr
     assert not (tmp_path / "al-agent-rounds.sqlite").exists()
 
