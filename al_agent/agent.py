@@ -244,8 +244,8 @@ class ActiveLearningAgent:
         selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick, resume=resume)
         if not len(selection):
             raise ValueError(f"nothing can be picked: {selection.note}")
-        known = self._all_that_is_known(listing, scorer if isinstance(scorer, Scores) else scores, score_name)
-        selection.picked_from(lambda: known(joined.pool), sampler.metric_used)
+        given = scorer if isinstance(scorer, Scores) else scores
+        selection.picked_from(self._whole_pool(listing, given, score_name, joined.pool), sampler.metric_used)
         notes = _notes(joined, selection)
         guesses = None if preannotate is None else guesses_of(preannotate, selection.item_ids)
         if guesses and isinstance(self._platform, ChecksGuesses):
@@ -294,11 +294,13 @@ class ActiveLearningAgent:
         self.refresh()
         return self._push(self.last_round, self._listing, verify=verify)
 
-    def _all_that_is_known(self, listing: Listing, scores: Scores | None, score_name: str | None) -> Callable[[Pool], Pool]:
-        """What makes the pool with all that the agent has, for the quality of a batch; less where that does not cover it."""
+    def _whole_pool(
+        self, listing: Listing, scores: Scores | None, score_name: str | None, otherwise: Pool
+    ) -> Callable[[], Pool]:
+        """What makes the pool with all that the agent has, for the quality of a batch; `otherwise` if that is too little."""
         embeddings, metadata, gone = self._embeddings, self._metadata, frozenset(self._gone)
 
-        def make(otherwise: Pool) -> Pool:
+        def make() -> Pool:
             try:
                 whole = make_pool(
                     listing,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bald import checked_probabilities
-from .distances import Distances, Rows, blocks, lane_sum
+from .distances import Distances, Rows, blocks, lane_sum, nearest_of_each
 from .pool import Pool, Vectors
 from .reasons import in_words
 from .sampler import Picks, Sampler
@@ -267,11 +267,7 @@ class _Seeding:
             places = open_places[part]
             row, column = self._gradients.nearer(places, missed, self.squared[places])
             found = self._gradients.squared(places[row], missed[column])
-            order = np.lexsort((column, found, row))
-            row, column, found = row[order], column[order], found[order]
-            is_first = np.ones(len(row), dtype=bool)
-            is_first[1:] = row[1:] != row[:-1]
-            row, column, found = row[is_first], column[is_first], found[is_first]
+            row, column, found = nearest_of_each(row, column, found)
             is_nearer = found < self.squared[places[row]]
             nearer = places[row[is_nearer]]
             self.squared[nearer] = found[is_nearer]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .distances import Distances, Rows, blocks, squared_distances
+from .distances import Distances, Rows, blocks, squared_distances, unit_scale
 from .pool import Vectors
 
 N_NEIGHBOURS = 5  # more than a tight group of outliers has members
@@ -50,7 +50,7 @@ def nearest_distances(vectors: Vectors, rows: Rows, others: Rows, n_neighbours: 
     largest = float(np.abs(centred).max())
     for part in blocks(len(rows), max(int(copies.sum()), n_dimensions), _PAIRS_PER_BLOCK):
         block = vectors[rows[part]] - middle
-        scale = _scale(max(largest, float(np.abs(block).max())))
+        scale = unit_scale(max(largest, float(np.abs(block).max())))
         near, far = _not_ruled_out(block * scale, centred * scale, n_wanted)
         squared = squared_distances(vectors, rows[part][near], points[far])
         near, squared = np.repeat(near, copies[far]), np.repeat(squared, copies[far])
@@ -61,11 +61,6 @@ def nearest_distances(vectors: Vectors, rows: Rows, others: Rows, n_neighbours: 
         found = np.where(is_self[part, None], found[:, 1:], found[:, :-1])
         result[part] = np.sqrt(found)
     return result
-
-
-def _scale(largest: float) -> float:
-    """A power of two that brings the largest coordinate to about 1, so that float32 holds the squares."""
-    return float(2.0 ** -np.clip(np.ceil(np.log2(largest)), -400, 400)) if largest > 0 else 1.0
 
 
 def _not_ruled_out(rows: Distances, points: Distances, n_wanted: int) -> tuple[Rows, Rows]:

@@ -125,6 +125,20 @@ def unit_rows(vectors: Vectors) -> Vectors:
     return result
 
 
+def unit_scale(largest: float) -> float:
+    """A power of two that brings the largest coordinate to about 1, so that float32 holds the squares."""
+    return float(2.0 ** -np.clip(np.ceil(np.log2(largest)), -400, 400)) if largest > 0 else 1.0
+
+
+def nearest_of_each(row: Rows, column: Rows, squared: Distances) -> tuple[Rows, Rows, Distances]:
+    """Of pairs the nearest of each row, of a tie the one with the lowest column; ascending by rows."""
+    order = np.lexsort((column, squared, row))
+    row, column, squared = row[order], column[order], squared[order]
+    is_first = np.ones(len(row), dtype=bool)
+    is_first[1:] = row[1:] != row[:-1]
+    return row[is_first], column[is_first], squared[is_first]
+
+
 def check_metric(metric: str) -> None:
     """Raise unless the metric is known."""
     if metric not in METRICS:

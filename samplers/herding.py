@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .distances import Distances, Rows, blocks, check_metric, squared_distances
+from .distances import Distances, Rows, blocks, check_metric, squared_distances, vectors_in
 from .lazy_greedy import (
     FULL,
     LARGEST_WEIGHT,
@@ -21,7 +21,6 @@ from .lazy_greedy import (
     covering_radius,
     draw_landmarks,
     greedy_cover,
-    metric_vectors,
     random_rest,
     tie_order,
 )
@@ -88,7 +87,7 @@ class SamplerMaxHerding(Sampler):
 
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Pick greedily by the similarity added."""
-        vectors = metric_vectors(pool, self.metric)
+        vectors = vectors_in(pool, self.metric)
         n_items = len(pool.labeled) + n_samples
         landmarks = draw_landmarks(pool, pool.candidates, n_items, self.n_landmarks, rng)
         radius = covering_radius(vectors, landmarks, n_items, rng) if self.radius is None else float(self.radius)
@@ -165,7 +164,7 @@ class SamplerUHerding(Sampler):
                 f"{pool.score_name} of {pool.item_ids[row]!r} is {scores[row]:.6g}; UHERDING weighs by scores, which must "
                 "be 0 or more: shift or rescale them, for example to [0, 1]"
             )
-        vectors = metric_vectors(pool, self.metric)
+        vectors = vectors_in(pool, self.metric)
         n_items = len(pool.labeled) + n_samples
         worthy = candidates[scores[candidates] > 0]
         landmarks = draw_landmarks(pool, worthy, n_items, self.n_landmarks, rng)

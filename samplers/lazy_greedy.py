@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .distances import Distances, Rows, blocks, check_directions, mean_of, squared_distances, unit_rows
+from .distances import Distances, Rows, blocks, mean_of, squared_distances
 from .pool import Pool, Vectors
 from .random_order import shuffled_candidates
 from .sampler import checked_count
@@ -58,15 +58,6 @@ def check_n_landmarks(value: object) -> None:
     """Raise unless `value` is None or a number of landmarks whose sums stay exact."""
     if value is not None and checked_count(value, "n_landmarks") > MOST_LANDMARKS:
         raise ValueError(f"n_landmarks is {value!r}; expected at most {MOST_LANDMARKS}, or None")
-
-
-def metric_vectors(pool: Pool, metric: str) -> Vectors:
-    """The pool's vectors, or for `cosine` the vectors divided by their lengths; a zero vector is refused by name."""
-    assert pool.vectors is not None
-    if metric != "cosine":
-        return pool.vectors
-    check_directions(pool)
-    return unit_rows(pool.vectors)
 
 
 def by_id(pool: Pool, rows: Rows) -> Rows:

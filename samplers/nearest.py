@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .distances import Distances, Rows, blocks, squared_distances
+from .distances import Distances, Rows, blocks, nearest_of_each, squared_distances, unit_scale
 from .pool import Vectors
 
 _POINTS_PER_BLOCK = 512
@@ -40,7 +40,7 @@ def nearest_points(vectors: Vectors, points: Vectors) -> tuple[Rows, Distances]:
             # A float32 product errs by at most d 2**-24 |x| |c|, rounding its factors by 2 * 2**-24 |x| |c|; |x| |c| is at
             # most the mean of the squares. Four times that is allowed for.
             largest = max(float(np.abs(rows).max()), float(np.abs(centred).max()))
-            scale = 2.0 ** -np.clip(np.ceil(np.log2(largest)), -400, 400) if largest > 0 else 1.0
+            scale = unit_scale(largest)
             products = (rows * scale).astype(np.float32) @ (centred * scale).astype(np.float32).T
             distances = norms[:, None] + lengths - (2 / scale**2) * products.astype(np.float64)
             slack = 4 * (n_dimensions + 8) * 2.0**-24
@@ -49,11 +49,7 @@ def nearest_points(vectors: Vectors, points: Vectors) -> tuple[Rows, Distances]:
             limits = np.minimum(best.min(axis=1), squared[part])
             row, column = np.nonzero(distances - errors <= limits[:, None])
             found = squared_distances(vectors, row + part.start, block[column])
-            order = np.lexsort((column, found, row))
-            row, column, found = row[order], column[order], found[order]
-            is_first = np.ones(len(row), dtype=bool)
-            is_first[1:] = row[1:] != row[:-1]
-            row, column, found = row[is_first] + part.start, column[is_first], found[is_first]
+            row, column, found = nearest_of_each(row + part.start, column, found)
             nearer = found < squared[row]
             squared[row[nearer]] = found[nearer]
             nearest[row[nearer]] = column[nearer] + first

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .distances import Distances, Rows, blocks, check_metric, squared_distances
+from .distances import Distances, Rows, blocks, check_metric, squared_distances, unit_scale, vectors_in
 from .lazy_greedy import (
     check_n_landmarks,
     check_positive,
@@ -17,7 +17,6 @@ from .lazy_greedy import (
     covering_radius,
     draw_landmarks,
     greedy_cover,
-    metric_vectors,
     random_rest,
     tie_order,
 )
@@ -81,7 +80,7 @@ class SamplerProbCover(Sampler):
 
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Pick greedily by the number of landmarks covered."""
-        vectors = metric_vectors(pool, self.metric)
+        vectors = vectors_in(pool, self.metric)
         n_items = len(pool.labeled) + n_samples
         landmarks = draw_landmarks(pool, pool.candidates, n_items, self.n_landmarks, rng)
         delta = covering_radius(vectors, landmarks, n_items, rng) if self.delta is None else float(self.delta)
@@ -131,7 +130,7 @@ class BallShares:
         self._delta = delta
         self._centre: Distances = np.median(vectors[landmarks].astype(np.float64), axis=0)
         widest = max(float(np.abs(vectors[part] - self._centre).max()) for part in blocks(*vectors.shape))
-        self._scale = 2.0 ** -np.clip(np.ceil(np.log2(widest)), -400, 400) if widest > 0 else 1.0
+        self._scale = unit_scale(widest)
         points, norms = self._scaled(landmarks)
         # A product of d factors in floats of unit roundoff e errs by at most d e |x| |u|, rounding the factors and norms by
         # a few e more; |x| |u| is at most the mean of the squares. Four times that is allowed for. Float32 serves where this

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..distances import Distances, Rows, blocks, squared_distances
+from ..distances import Distances, Rows, blocks, nearest_of_each, squared_distances
 from ..pool import Vectors
 from .codes import Codes
 from .rounding import Floats32, Rounding, half_norms, largest_coordinate
@@ -176,11 +176,7 @@ class PlainShard(Shard):
             least = self.rounding.least(half[:, None], products.astype(np.float64))
             row, column = np.nonzero(least <= np.minimum(limit, found)[:, None])
             exact = squared_distances(points, row, self.centers[first + column])
-            order = np.lexsort((column, exact, row))
-            row, column, exact = row[order], column[order], exact[order]
-            is_first = np.ones(len(row), dtype=bool)
-            is_first[1:] = row[1:] != row[:-1]
-            row, column, exact = row[is_first], column[is_first], exact[is_first]
+            row, column, exact = nearest_of_each(row, column, exact)
             is_nearer = exact < found[row]
             found[row[is_nearer]] = exact[is_nearer]
             nearest[row[is_nearer]] = first + column[is_nearer]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..distances import Distances, blocks
+from ..distances import Distances, blocks, unit_scale
 from ..pool import Vectors
 
 Floats32 = npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ class Rounding:
             narrow = middle.astype(np.float32)
         self.narrow = narrow if np.isfinite(narrow).all() and 1e-30 < largest < 1e30 else None
         self.middle = middle if self.narrow is None else narrow.astype(np.float64)
-        self.scale = float(2.0 ** -np.clip(np.ceil(np.log2(largest)), -400, 400)) if largest > 0 else 1.0
+        self.scale = unit_scale(largest)
         self.slack = 4 * (len(middle) + 8) * 2.0**-24
 
     def around(self, points: Vectors) -> Floats32:
