@@ -1,10 +1,9 @@
 """Scorers: predictions in, named scores out. Needs numpy alone."""
 
 from .classification import ScorerClassification
-from .ensemble import EnsemblePredictions
 from .look_alikes import ScorerLookAlikeEntropy
 from .object_detection import ScorerObjectDetection
-from .predictions import ClassificationPredictions, DetectionPredictions
+from .predictions import ClassificationPredictions, DetectionPredictions, EnsemblePredictions
 from .scorer import Scorer
 from .scores import Scores
 

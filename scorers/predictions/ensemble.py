@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from .checks import FloatArray, check_length, check_probability_rows, checked_item_ids, read_only, set_fields
-from .predictions import ClassificationPredictions
+from ..checks import FloatArray, check_length, check_probability_rows, checked_item_ids, read_only, set_fields
+from .classification import ClassificationPredictions
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)

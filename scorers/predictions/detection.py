@@ -1,9 +1,9 @@
-"""Predictions of a model as flat arrays keyed by item ids, checked once at birth."""
+"""The boxes that a detector found in each item."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,104 +11,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import (
+from ..checks import (
     FloatArray,
     as_floats,
-    as_numbers,
     check_finite,
     check_length,
     check_probability_rows,
     checked_item_ids,
-    read_only,
     set_fields,
     softmax,
 )
-from .formats import coco
-
-IntArray = npt.NDArray[np.int64]
+from ..formats import coco
+from .parts import (
+    IntArray,
+    as_integers,
+    check_has_columns,
+    check_unit_interval,
+    checked_names,
+    checked_offsets,
+    checked_slice,
+    is_nothing,
+    part_name,
+)
 
 _MOST_LABELS = 2**31  # so that an item's row and a label fit one 64-bit number
-
-
-@dataclass(frozen=True, eq=False, init=False, repr=False)
-class ClassificationPredictions:
-    """One class distribution for each item.
-
-    Args:
-        item_ids: n unique item ids, in the order of the rows.
-        probabilities: `(n, c)` floats of any precision, each row summing to 1 within 0.004 (room for half precision), or
-            `(n, 1)`: the probability of the positive class of two. Not copied.
-        class_names: A name for each of the c columns, the negative class first where one column stands for two; needed
-            only where names are shown to people.
-
-    Raises:
-        ValueError: Ids doubled or missing, another shape, values that are not probabilities. The message names the item.
-
-    Examples:
-        >>> predictions = ClassificationPredictions(["a.png", "b.png"], [[0.9, 0.1], [0.5, 0.5]])
-        >>> len(predictions), predictions.n_classes
-        (2, 2)
-        >>> ClassificationPredictions(["a.png"], [[2.5, -1.0]])
-        Traceback (most recent call last):
-        ValueError: probabilities of 'a.png' is [2.5, -1]; probabilities lie in [0, 1]: if these are logits, use from_logits
-    """
-
-    item_ids: tuple[str, ...]
-    probabilities: FloatArray
-    class_names: tuple[str, ...] | None
-
-    def __init__(
-        self, item_ids: Iterable[str], probabilities: npt.ArrayLike, *, class_names: Iterable[str] | None = None
-    ) -> None:
-        ids = checked_item_ids(item_ids)
-        values = as_floats(probabilities, "probabilities", "(n, c)")
-        _check_has_columns(values, "probabilities")
-        check_length(len(values), len(ids), "probabilities", "item ids")
-        check_probability_rows(values, "probabilities", partial(_item_name, ids))
-        names = _checked_names(class_names)
-        if names is not None and len(names) != max(2, values.shape[1]):
-            raise ValueError(f"class_names has {len(names)} names for {max(2, values.shape[1])} classes")
-        set_fields(self, item_ids=ids, probabilities=values, class_names=names)
-
-    @classmethod
-    def from_logits(
-        cls, item_ids: Iterable[str], logits: npt.ArrayLike, *, class_names: Iterable[str] | None = None
-    ) -> ClassificationPredictions:
-        """Predictions from the values before the softmax.
-
-        Args:
-            item_ids: n unique item ids.
-            logits: `(n, c)` finite floats, or `(n, 1)` logits of the positive class of two.
-            class_names: As for the class.
-
-        Raises:
-            ValueError: As for the class, and for logits that are not finite.
-
-        Examples:
-            >>> ClassificationPredictions.from_logits(["a.png"], [[0.0, 0.0]]).probabilities.tolist()
-            [[0.5, 0.5]]
-        """
-        ids = checked_item_ids(item_ids)
-        values = as_floats(logits, "logits", "(n, c)")
-        _check_has_columns(values, "logits")
-        check_length(len(values), len(ids), "logits", "item ids")
-        check_finite(values, "logits", partial(_item_name, ids))
-        return cls(item_ids=ids, probabilities=softmax(values), class_names=class_names)
-
-    def __repr__(self) -> str:
-        return f"ClassificationPredictions({len(self):,} items, {self.n_classes:,} classes)"
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes c; 2 where one column stands for both."""
-        return max(2, int(self.probabilities.shape[1]))
-
-    def __len__(self) -> int:
-        return len(self.item_ids)
-
-    def __getitem__(self, rows: slice) -> ClassificationPredictions:
-        items = _checked_slice(rows, len(self))
-        return ClassificationPredictions(self.item_ids[items], self.probabilities[items], class_names=self.class_names)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -164,20 +90,20 @@ class DetectionPredictions:
         ids = checked_item_ids(item_ids)
         corners = _boxes_array(boxes)
         n_boxes = len(corners)
-        rows = _checked_offsets(offsets, len(ids), n_boxes)
-        box_name = partial(_box_name, ids, rows)
+        rows = checked_offsets(offsets, len(ids), n_boxes)
+        box_name = partial(part_name, ids, rows)
         _check_boxes(corners, box_name)
         confidences = as_floats(scores, "scores", "(m,)")
         check_length(len(confidences), n_boxes, "scores", "boxes")
-        _check_unit_interval(confidences, "the score", box_name)
-        classes = _as_integers(labels, "labels", "(m,)")
+        check_unit_interval(confidences, "the score", box_name)
+        classes = as_integers(labels, "labels", "(m,)")
         check_length(len(classes), n_boxes, "labels", "boxes")
-        names = _checked_names(class_names)
+        names = checked_names(class_names)
         probabilities = None
-        if class_probabilities is not None and (n_boxes or not _is_nothing(class_probabilities)):
+        if class_probabilities is not None and (n_boxes or not is_nothing(class_probabilities)):
             probabilities = as_floats(class_probabilities, "class_probabilities", "(m, c)")
             check_length(len(probabilities), n_boxes, "class_probabilities", "boxes")
-            _check_has_columns(probabilities, "class_probabilities")
+            check_has_columns(probabilities, "class_probabilities")
             if n_boxes:
                 check_probability_rows(probabilities, "class_probabilities", box_name)
         _check_labels(classes, names, probabilities, box_name)
@@ -234,7 +160,7 @@ class DetectionPredictions:
             raise ValueError(f"logits has shape {values.shape}; expected at least two columns, one for each class")
         if background is not None and not -n_classes <= background < n_classes:
             raise ValueError(f"background is column {background} of {n_classes}; expected -1 for the last, or None")
-        check_finite(values, "logits", partial(_box_name, ids, _checked_offsets(offsets, len(ids), len(values))))
+        check_finite(values, "logits", partial(part_name, ids, checked_offsets(offsets, len(ids), len(values))))
         probabilities = softmax(values)
         objects = probabilities
         if background is not None:
@@ -296,7 +222,7 @@ class DetectionPredictions:
         return len(self.item_ids)
 
     def __getitem__(self, rows: slice) -> DetectionPredictions:
-        items = _checked_slice(rows, len(self))
+        items = checked_slice(rows, len(self))
         start, stop = items.start, items.stop
         boxes = slice(int(self.offsets[start]), int(self.offsets[stop]))
         probabilities = self.class_probabilities
@@ -311,70 +237,14 @@ class DetectionPredictions:
         )
 
 
-def _checked_slice(rows: Any, n_items: int) -> slice:
-    """The slice with its ends as numbers; an index, an empty slice and a step are refused."""
-    start, stop, step = rows.indices(n_items) if isinstance(rows, slice) else (0, 0, 1)
-    if step != 1 or start >= stop:
-        raise ValueError(f"{rows} of {n_items:,} items; expected a slice of one or more items in a row, such as [0:10]")
-    return slice(start, stop)
-
-
-def _checked_names(class_names: Iterable[str] | None) -> tuple[str, ...] | None:
-    if isinstance(class_names, str):
-        raise ValueError(f"class_names is the single string {class_names!r}; expected a sequence of names")
-    return None if class_names is None else tuple(str(name) for name in class_names)
-
-
-def _item_name(ids: tuple[str, ...], row: int) -> str:
-    return repr(ids[row])
-
-
-def _box_name(ids: tuple[str, ...], offsets: IntArray, row: int) -> str:
-    item = int(np.searchsorted(offsets, row, side="right")) - 1
-    return f"box {row - int(offsets[item])} of {ids[item]!r}"
-
-
-def _check_has_columns(values: FloatArray, name: str) -> None:
-    if values.shape[1] == 0:
-        raise ValueError(f"{name} has shape {values.shape}; expected at least one column")
-
-
 def _boxes_array(boxes: npt.ArrayLike) -> FloatArray:
-    array = as_floats(np.empty((0, 4)) if _is_nothing(boxes) else boxes, "boxes", "(m, 4)")
+    array = as_floats(np.empty((0, 4)) if is_nothing(boxes) else boxes, "boxes", "(m, 4)")
     if array.shape[1] != 4:
         raise ValueError(f"boxes has shape {array.shape}; expected (m, 4): x0, y0, x1, y1")
     return array
 
 
-def _is_nothing(rows: Any) -> bool:
-    """Whether these are no rows at all, written without their columns: `[]`."""
-    return isinstance(rows, list | tuple | np.ndarray) and len(rows) == 0 and np.ndim(rows) == 1
-
-
-def _as_integers(values: npt.ArrayLike, name: str, shape: str) -> IntArray:
-    array = as_numbers(values, name, shape)
-    if array.dtype.kind == "b":
-        raise ValueError(f"{name} holds booleans; expected whole numbers of shape {shape}")
-    if array.dtype.kind == "f" and not (array == np.floor(array)).all():  # NaN equals nothing
-        raise ValueError(f"{name} holds fractions or NaN; expected whole numbers of shape {shape}")
-    if array.size and not -(2**63) <= array.min() <= array.max() < 2**63:
-        raise ValueError(f"{name} holds numbers beyond 64 bits; expected whole numbers of shape {shape}")
-    return read_only(array.astype(np.int64))
-
-
-def _checked_offsets(offsets: npt.ArrayLike, n_items: int, n_boxes: int) -> IntArray:
-    array = _as_integers(offsets, "offsets", "(n + 1,)")
-    if len(array) != n_items + 1:
-        raise ValueError(f"offsets has {len(array):,} values for {n_items:,} item ids; expected one more than items")
-    if array[0] != 0 or array[-1] != n_boxes:
-        raise ValueError(f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to the number of boxes, {n_boxes}")
-    if (np.diff(array) < 0).any():
-        row = int(np.flatnonzero(np.diff(array) < 0)[0])
-        raise ValueError(f"offsets falls from {array[row]} to {array[row + 1]} at item {row}; expected rising numbers")
-    return array
-
-
-def _check_boxes(boxes: FloatArray, box_name: partial[str]) -> None:
+def _check_boxes(boxes: FloatArray, box_name: Callable[[int], str]) -> None:
     if not len(boxes):
         return
     good = ((boxes >= 0) & (boxes <= 1)).all(axis=1)
@@ -392,15 +262,8 @@ def _check_boxes(boxes: FloatArray, box_name: partial[str]) -> None:
         )
 
 
-def _check_unit_interval(values: FloatArray, name: str, row_name: partial[str]) -> None:
-    good = (values >= 0) & (values <= 1)
-    if not good.all():
-        row = int(np.flatnonzero(~good)[0])
-        raise ValueError(f"{name} of {row_name(row)} is {values[row]}; expected a number in [0, 1]")
-
-
 def _check_labels(
-    labels: IntArray, names: tuple[str, ...] | None, probabilities: FloatArray | None, box_name: partial[str]
+    labels: IntArray, names: tuple[str, ...] | None, probabilities: FloatArray | None, box_name: Callable[[int], str]
 ) -> None:
     n_classes, source = None, ""
     if names is not None:
