@@ -21,7 +21,6 @@ from ..checks import (
     set_fields,
     softmax,
 )
-from ..formats import coco
 from .parts import (
     IntArray,
     as_integers,
@@ -207,6 +206,8 @@ class DetectionPredictions:
             >>> predictions.item_ids, predictions.boxes.tolist(), predictions.labels.tolist()
             (('a.jpg',), [[0.1, 0.1, 0.3, 0.5]], [3])
         """
+        from ..formats import coco  # noqa: PLC0415  # formats stand on predictions
+
         return cls(**coco.read_results(path, images)._asdict())
 
     def __repr__(self) -> str:

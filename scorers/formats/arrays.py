@@ -1,0 +1,58 @@
+"""Reading what frameworks carry: tensors as arrays, fields of objects and of dictionaries; no framework is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def as_array(value: Any, what: str) -> npt.NDArray[Any]:
+    """An array of numbers from an array, a list, or a tensor of any device that offers `detach`, `cpu` or `numpy`.
+
+    Args:
+        value: What to read; a tensor of bfloat16, which numpy does not have, becomes float32.
+        what: What the message calls it, such as `boxes of 'a.jpg'`.
+
+    Raises:
+        ValueError: It cannot be read as numbers or booleans.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach()
+        if "bfloat16" in str(getattr(value, "dtype", "")):
+            value = value.float()
+        value = value.cpu()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{what} cannot be read as numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{what} holds values of type {array.dtype}; expected numbers")
+    return array
+
+
+def has_fields(value: Any, *names: str) -> bool:
+    """Whether a dictionary has these keys, or an object these attributes."""
+    if isinstance(value, Mapping):
+        return all(name in value for name in names)
+    return all(hasattr(value, name) for name in names)
+
+
+def field(value: Any, name: str, what: str) -> Any:
+    """The field of a dictionary or an object.
+
+    Args:
+        value: A mapping, or an object with attributes.
+        name: The field's name.
+        what: What the message calls the value, such as `the output of 'a.jpg'`.
+
+    Raises:
+        ValueError: There is no such field. The message lists those that there are.
+    """
+    if has_fields(value, name):
+        return value[name] if isinstance(value, Mapping) else getattr(value, name)
+    present = list(value) if isinstance(value, Mapping) else [key for key in dir(value) if not key.startswith("_")]
+    listed = ", ".join(map(str, present[:12])) or "nothing"
+    raise ValueError(f"{what} is {type(value).__name__} without {name!r}; it has {listed}")
