@@ -1,0 +1,100 @@
+"""Outputs and image sizes side by side with their items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..checks import checked_item_ids
+from .arrays import field
+from .names import ItemNames
+
+ImageSizes = Mapping[str, Sequence[float]] | Iterable[Sequence[float]]
+"""Width and height in pixels of each image: by item id, or in the order of the items."""
+
+T = TypeVar("T")
+
+
+def paired(item_ids: Iterable[str], outputs: Iterable[T], what: str) -> Iterator[tuple[str, T]]:
+    """Each item with its output, in order; read once, so that outputs may come from a generator.
+
+    Args:
+        item_ids: n unique item ids.
+        outputs: n outputs, one for each item.
+        what: What the message calls the outputs.
+
+    Raises:
+        ValueError: There are more of one than of the other, or ids are doubled.
+    """
+    if isinstance(outputs, Mapping):
+        raise ValueError(f"{what} is one dictionary; expected a list, one for each item")
+    ids = checked_item_ids(item_ids)
+    n = 0
+    for n, output in enumerate(outputs, 1):  # n is told below
+        if n > len(ids):
+            raise ValueError(f"there are more {what} than the {len(ids):,} item ids; expected one for each item")
+        yield ids[n - 1], output
+    if n < len(ids):
+        raise ValueError(f"{what} has {n:,} for {len(ids):,} item ids; {ids[n]!r} has none; expected one for each item")
+
+
+def matched_by_path(results: Iterable[Any], item_ids: Iterable[str], path_field: str, what: str) -> dict[str, Any]:
+    """The result of each item in the order of the items, matched by the path of its image.
+
+    Args:
+        results: One for each item, in any order; read once.
+        item_ids: n unique item ids.
+        path_field: The field of a result that holds the path.
+        what: What messages call a result.
+
+    Raises:
+        ValueError: A result of an unknown image, or a second one of an image; an item without a result.
+    """
+    known = ItemNames(item_ids)
+    found: dict[str, Any] = {}
+    for number, result in enumerate(results):
+        item_id = known.find(field(result, path_field, f"{what} {number}"), f"{what} {number}")
+        if item_id in found:
+            raise ValueError(f"{what} {number} is a second one of {item_id!r}; expected one for each image")
+        found[item_id] = result
+    missing = [item_id for item_id in known.item_ids if item_id not in found]
+    if missing:
+        raise ValueError(f"{len(missing):,} items have no {what}, the first is {missing[0]!r}; predict on every image")
+    return {item_id: found[item_id] for item_id in known.item_ids}
+
+
+def sizes_by_item(item_ids: Iterable[str], image_sizes: ImageSizes) -> dict[str, tuple[float, float]]:
+    """Width and height of every item's image.
+
+    Raises:
+        ValueError: An item has no size, or one that is not two numbers. The message names it.
+    """
+    ids = checked_item_ids(item_ids)
+    if isinstance(image_sizes, Mapping):
+        missing = [item_id for item_id in ids if item_id not in image_sizes]
+        if missing:
+            raise ValueError(f"{len(missing):,} items have no image size, the first is {missing[0]!r}")
+        given = [(item_id, image_sizes[item_id]) for item_id in ids]
+    else:
+        given = list(paired(ids, image_sizes, "image sizes"))
+    sizes = {}
+    for item_id, size in given:
+        try:
+            width, height = (float(side) for side in size)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the image size of {item_id!r} is {size!r}; expected (width, height) in pixels") from error
+        sizes[item_id] = (width, height)
+    return sizes
+
+
+def width_and_height(shape: Sequence[Any], what: str) -> tuple[float, float]:
+    """Width and height of a shape that frameworks write as (height, width, ...).
+
+    Raises:
+        ValueError: It is no such shape.
+    """
+    try:
+        height, width = (float(side) for side in tuple(shape)[:2])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} is {shape!r}; expected (height, width)") from error
+    return width, height

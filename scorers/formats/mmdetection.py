@@ -1,0 +1,40 @@
+"""MMDetection's `DetDataSample`: predicted instances with the shape and path of their image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..predictions.detection import DetectionPredictions
+from .arrays import field
+from .detections import DetectionRows
+from .items import matched_by_path, width_and_height
+
+
+def detections(
+    samples: Iterable[Any], *, item_ids: Iterable[str], class_names: Iterable[str] | None = None
+) -> DetectionPredictions:
+    """Predictions from `pred_instances`: `bboxes`, `scores` and `labels` in pixels of the original image (`ori_shape`).
+
+    Args:
+        samples: A `DetDataSample` for each image, in any order; told apart by `img_path`. A generator is read once.
+        item_ids: n unique item ids, which the file names of `img_path` are matched to.
+        class_names: A name for each label, such as `model.dataset_meta["classes"]`.
+
+    Raises:
+        ValueError: Samples of an unknown image, of none, or of one twice; a missing field; numbers out of range.
+
+    Examples:
+        >>> from types import SimpleNamespace as Sample
+        >>> instances = Sample(bboxes=[[10.0, 20.0, 60.0, 80.0]], scores=[0.75], labels=[1])
+        >>> sample = Sample(img_path="data/a.jpg", ori_shape=(100, 100), pred_instances=instances)
+        >>> detections([sample], item_ids=["a.jpg"]).boxes.tolist()
+        [[0.1, 0.2, 0.6, 0.8]]
+    """
+    rows = DetectionRows("xyxy", class_names=class_names)
+    for item_id, sample in matched_by_path(samples, item_ids, "img_path", "sample").items():
+        what = f"the sample of {item_id!r}"
+        instances = field(sample, "pred_instances", what)
+        boxes, scores, labels = (field(instances, name, what) for name in ("bboxes", "scores", "labels"))
+        rows.add(item_id, boxes, scores, labels, size=width_and_height(field(sample, "ori_shape", what), "ori_shape"))
+    return rows.predictions()

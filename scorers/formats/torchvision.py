@@ -1,0 +1,47 @@
+"""Dictionaries of boxes, labels and scores, as torchvision's detection models give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..predictions.detection import DetectionPredictions
+from .arrays import field
+from .detections import DetectionRows
+from .items import ImageSizes, paired, sizes_by_item
+
+
+def detections(
+    item_ids: Iterable[str],
+    outputs: Iterable[Mapping[str, Any]],
+    *,
+    image_sizes: ImageSizes,
+    class_names: Iterable[str] | None = None,
+) -> DetectionPredictions:
+    """Predictions from `{"boxes", "labels", "scores"}`, boxes as corners in pixels; other fields are not read.
+
+    What Faster R-CNN, RetinaNet, SSD, FCOS and Mask R-CNN of torchvision return in eval mode, and what
+    `post_process_object_detection` of Hugging Face's processors gives for DETR and its kin.
+
+    Args:
+        item_ids: n unique item ids, in the order of the outputs.
+        outputs: n dictionaries of tensors or arrays: `boxes (m, 4)`, `labels (m,)`, `scores (m,)`. A generator is read once.
+        image_sizes: Width and height in pixels of the images that the model was given.
+        class_names: A name for each label; torchvision's label 0 is the background.
+
+    Raises:
+        ValueError: Counts that differ, a missing field, boxes that do not fit their image, numbers out of range.
+
+    Examples:
+        >>> output = {"boxes": [[10.0, 20.0, 60.0, 80.0]], "labels": [1], "scores": [0.75]}
+        >>> predictions = detections(["a.jpg"], [output], image_sizes=[(100, 100)])
+        >>> predictions.boxes.tolist()
+        [[0.1, 0.2, 0.6, 0.8]]
+    """
+    ids = tuple(item_ids)
+    sizes = sizes_by_item(ids, image_sizes)
+    rows = DetectionRows("xyxy", class_names=class_names)
+    for item_id, output in paired(ids, outputs, "outputs"):
+        boxes, scores, labels = (field(output, name, f"the output of {item_id!r}") for name in ("boxes", "scores", "labels"))
+        rows.add(item_id, boxes, scores, labels, size=sizes[item_id])
+    return rows.predictions()
