@@ -7,10 +7,11 @@ to 1. Rank 0 is therefore score 0, and every rank has its score whatever else is
 from __future__ import annotations
 
 import re
-import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+
+from scorers.formats.label_studio import image_path
 
 from ...errors import PlatformError
 from ..base import Guess, Item, ItemState
@@ -20,8 +21,6 @@ UNCERTAINTY = "Uncertainty sampling"
 SEQUENTIAL = "Sequential sampling"
 _FORMAT = "al-agent-%Y-%m-%d-%H%M%S-%f"
 _VERSION = re.compile(r"al-agent-\d{4}-\d\d-\d\d-\d{6}-\d{6}")
-_UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)\Z")
-_BUCKETS = ("s3", "gs", "azure-blob")
 
 
 class Task(NamedTuple):
@@ -70,7 +69,7 @@ def to_task(row: Mapping[str, Any], ids: str, media_field: str | None) -> Task:
             raise PlatformError(f"task {row['id']} has no {ids}: its data has the fields {', '.join(data) or 'none'}")
         name = str(value)
     else:
-        path = "" if media is None or media.startswith("data:") else to_path(media)
+        path = "" if media is None or media.startswith("data:") else image_path(media)
         name = path if ids == "path" else path.rpartition("/")[2]
         if not name:
             raise PlatformError(
@@ -78,18 +77,6 @@ def to_task(row: Mapping[str, Any], ids: str, media_field: str | None) -> Task:
                 'use another id: ids="remote" for task numbers, or ids="data.FIELD"'
             )
     return Task(name, to_state(row), media)
-
-
-def to_path(media: str) -> str:
-    """The path in the address of an image: without host or bucket, and without what an upload put before the name."""
-    scheme, _, place = media.partition("://")
-    if scheme in _BUCKETS:  # a key is no URL: `?`, `#` and `%` are letters of it
-        return place.partition("/")[2]
-    parts = urllib.parse.urlsplit(media)
-    if parts.path.rstrip("/").endswith("/data/local-files"):  # a server may have a path of its own
-        return urllib.parse.parse_qs(parts.query).get("d", [""])[0].lstrip("/")
-    uploaded = _UPLOADED.search(parts.path)
-    return urllib.parse.unquote(uploaded[1] if uploaded else parts.path).strip("/")
 
 
 def to_item(task_id: int, task: Task, rank: int | None, server: str) -> Item:
