@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..predictions.detection import DetectionPredictions
-from .arrays import field
+from ..predictions.keypoints import KeypointPredictions
+from .arrays import as_array, field
 from .detections import DetectionRows
 from .items import paired, width_and_height
+from .poses import KeypointRows
 
 
 def detections(
@@ -33,10 +35,37 @@ def detections(
         [[0.1, 0.2, 0.6, 0.8]]
     """
     rows = DetectionRows("xyxy", class_names=class_names)
-    for item_id, output in paired(item_ids, outputs, "outputs"):
-        what = f"the output of {item_id!r}"
-        instances = field(output, "instances", what) if isinstance(output, Mapping) else output
-        boxes = field(field(instances, "pred_boxes", what), "tensor", f"pred_boxes of {item_id!r}")
-        scores, classes = field(instances, "scores", what), field(instances, "pred_classes", what)
-        rows.add(item_id, boxes, scores, classes, size=width_and_height(field(instances, "image_size", what), "image_size"))
+    for item_id, instances in paired(item_ids, outputs, "outputs"):
+        found, size, what = _instances(instances, item_id)
+        boxes = field(field(found, "pred_boxes", what), "tensor", f"pred_boxes of {item_id!r}")
+        rows.add(item_id, boxes, field(found, "scores", what), field(found, "pred_classes", what), size=size)
     return rows.predictions()
+
+
+def keypoints(
+    item_ids: Iterable[str], outputs: Iterable[Any], *, keypoint_names: Iterable[str] | None = None
+) -> KeypointPredictions:
+    """Predictions from `pred_keypoints (m, k, 3)`: x and y in pixels, and a score; arguments and errors as for `detections`.
+
+    Examples:
+        >>> from types import SimpleNamespace as Instances
+        >>> output = Instances(image_size=(100, 100), scores=[0.9], pred_keypoints=[[[20.0, 30.0, 0.75]]])
+        >>> keypoints(["a.jpg"], [output]).confidences.tolist()
+        [[0.75]]
+    """
+    rows = KeypointRows(keypoint_names=keypoint_names)
+    for item_id, instances in paired(item_ids, outputs, "outputs"):
+        found, size, what = _instances(instances, item_id)
+        places = as_array(field(found, "pred_keypoints", what), f"pred_keypoints of {item_id!r}")
+        if len(places) and (places.ndim != 3 or places.shape[2] != 3):
+            raise ValueError(f"pred_keypoints of {item_id!r} have shape {places.shape}; expected (m, k, 3): x, y and score")
+        sure = places[:, :, 2] if len(places) else places
+        rows.add(item_id, places, sure, size=size, instance_scores=field(found, "scores", what))
+    return rows.predictions()
+
+
+def _instances(output: Any, item_id: str) -> tuple[Any, tuple[float, float], str]:
+    """The instances of an output, width and height of their image, and what messages call them."""
+    what = f"the output of {item_id!r}"
+    found = field(output, "instances", what) if isinstance(output, Mapping) else output
+    return found, width_and_height(field(found, "image_size", what), f"image_size of {item_id!r}"), what

@@ -65,7 +65,8 @@ def detections(
 
     Args:
         item_ids: n unique item ids, in the order of the outputs.
-        outputs: n lists of `{"score", "label", "box": {"xmin", "ymin", "xmax", "ymax"}}` in pixels. A generator is read once.
+        outputs: n lists of `{"score", "label", "box": {"xmin", "ymin", "xmax", "ymax"}}` in pixels. A
+            generator is read once.
         image_sizes: Width and height in pixels of the images.
         class_names: The labels in the order of their indices; None: those that occur, sorted.
 

@@ -156,7 +156,7 @@ def _region(region: Mapping[str, Any], at: str) -> tuple[list[float], str] | Non
         else:
             x, y, width, height = (float(field(value, side, at)) for side in ("x", "y", "width", "height"))
             turn = math.radians(float(value.get("rotation") or 0))
-            points = [x, y] + _rectangle(width, height, turn, _aspect(region))
+            points = _rectangle(width, height, turn, _aspect(region)) + [x, y]
         low, high = points.min(axis=0), points.max(axis=0)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{at} has the value {value!r}, which is no shape in percent of the image: {error}") from error

@@ -1,4 +1,4 @@
-"""Dictionaries of boxes, labels and scores, as torchvision's detection models give them."""
+"""Dictionaries of boxes, labels, scores and keypoints, as torchvision's detection models give them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..predictions.detection import DetectionPredictions
+from ..predictions.keypoints import KeypointPredictions
 from .arrays import field
 from .detections import DetectionRows
 from .items import ImageSizes, paired, sizes_by_item
+from .poses import Activation, KeypointRows
 
 
 def detections(
@@ -44,4 +46,42 @@ def detections(
     for item_id, output in paired(ids, outputs, "outputs"):
         boxes, scores, labels = (field(output, name, f"the output of {item_id!r}") for name in ("boxes", "scores", "labels"))
         rows.add(item_id, boxes, scores, labels, size=sizes[item_id])
+    return rows.predictions()
+
+
+def keypoints(
+    item_ids: Iterable[str],
+    outputs: Iterable[Mapping[str, Any]],
+    *,
+    image_sizes: ImageSizes,
+    activation: Activation = "sigmoid",
+    keypoint_names: Iterable[str] | None = None,
+) -> KeypointPredictions:
+    """Predictions from `{"keypoints", "keypoints_scores"}`, and the instances' `scores`, of Keypoint R-CNN.
+
+    Args:
+        item_ids: n unique item ids, in the order of the outputs.
+        outputs: n dictionaries of tensors or arrays: `keypoints (m, k, 3)` in pixels, `keypoints_scores (m, k)`, `scores
+            (m,)`. A generator is read once.
+        image_sizes: Width and height in pixels of the images that the model was given.
+        activation: Keypoint R-CNN's scores are heights of its heat maps before any activation, so the logistic function is
+            the default; `none` where they are confidences already.
+        keypoint_names: A name for each keypoint.
+
+    Raises:
+        ValueError: Counts that differ, a missing field, keypoints far outside their image, numbers out of range.
+
+    Examples:
+        >>> output = {"keypoints": [[[20.0, 30.0, 1.0]]], "keypoints_scores": [[0.0]], "scores": [0.9]}
+        >>> keypoints(["a.jpg"], [output], image_sizes=[(100, 100)]).confidences.tolist()
+        [[0.5]]
+    """
+    ids = tuple(item_ids)
+    sizes = sizes_by_item(ids, image_sizes)
+    rows = KeypointRows(activation=activation, keypoint_names=keypoint_names)
+    for item_id, output in paired(ids, outputs, "outputs"):
+        places, sure, scores = (
+            field(output, name, f"the output of {item_id!r}") for name in ("keypoints", "keypoints_scores", "scores")
+        )
+        rows.add(item_id, places, sure, size=sizes[item_id], instance_scores=scores)
     return rows.predictions()

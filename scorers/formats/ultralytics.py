@@ -9,9 +9,11 @@ import numpy as np
 
 from ..predictions.classification import ClassificationPredictions
 from ..predictions.detection import DetectionPredictions
+from ..predictions.keypoints import KeypointPredictions
 from .arrays import as_array, field
 from .detections import DetectionRows
 from .items import matched_by_path, width_and_height
+from .poses import KeypointRows
 
 
 def detections(results: Iterable[Any], *, item_ids: Iterable[str]) -> DetectionPredictions:
@@ -64,6 +66,33 @@ def classifications(results: Iterable[Any], *, item_ids: Iterable[str]) -> Class
             raise ValueError(f"the result of {item_id!r} has no probs; is this a classification model's?")
         rows.append(as_array(field(probabilities, "data", f"probs of {item_id!r}"), f"probs of {item_id!r}"))
     return ClassificationPredictions(tuple(by_item), np.stack(rows), class_names=_class_names(next(iter(by_item.values()))))
+
+
+def keypoints(
+    results: Iterable[Any], *, item_ids: Iterable[str], keypoint_names: Iterable[str] | None = None
+) -> KeypointPredictions:
+    """Predictions from the `keypoints` of every image, a pose model's; arguments and errors as for `detections`.
+
+    Examples:
+        >>> from types import SimpleNamespace as Results
+        >>> poses = Results(xy=[[[20.0, 30.0], [40.0, 50.0]]], conf=[[0.75, 0.5]])
+        >>> result = Results(path="a.jpg", orig_shape=(100, 100), keypoints=poses, boxes=Results(conf=[0.9]))
+        >>> keypoints([result], item_ids=["a.jpg"]).confidences.tolist()
+        [[0.75, 0.5]]
+    """
+    rows = KeypointRows(keypoint_names=keypoint_names)
+    for item_id, result in matched_by_path(results, item_ids, "path", "result").items():
+        what = f"the result of {item_id!r}"
+        found, boxes = field(result, "keypoints", what), getattr(result, "boxes", None)
+        if found is None:
+            raise ValueError(f"{what} has no keypoints; is this a pose model's?")
+        places, sure = (field(found, name, f"keypoints of {item_id!r}") for name in ("xy", "conf"))
+        if sure is None and len(places):
+            raise ValueError(f"keypoints of {item_id!r} have no confidences; the model needs a third keypoint dimension")
+        size = width_and_height(field(result, "orig_shape", what), f"orig_shape of {item_id!r}")
+        scores = None if boxes is None else field(boxes, "conf", what)
+        rows.add(item_id, places, [] if sure is None else sure, size=size, instance_scores=scores)
+    return rows.predictions()
 
 
 def _class_names(result: Any) -> tuple[str, ...] | None:

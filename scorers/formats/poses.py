@@ -1,0 +1,95 @@
+"""Collects the keypoints of one image after the other into `KeypointPredictions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..predictions.keypoints import KeypointPredictions
+from .arrays import as_array
+
+Activation = Literal["none", "sigmoid"]
+"""What turns a model's numbers into confidences in [0, 1]: nothing, or the logistic function."""
+
+
+class KeypointRows:
+    """The keypoints of items, taken in item by item and turned into a value at the end.
+
+    Args:
+        activation: What is done to confidences.
+        keypoint_names: A name for each keypoint.
+    """
+
+    def __init__(self, *, activation: Activation = "none", keypoint_names: Iterable[str] | None = None) -> None:
+        if activation not in ("none", "sigmoid"):
+            raise ValueError(f"activation is {activation!r}; expected 'none' or 'sigmoid'")
+        self._activation = activation
+        self._keypoint_names = None if keypoint_names is None else tuple(keypoint_names)
+        self._item_ids: list[str] = []
+        self._counts: list[int] = []
+        self._parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+
+    def add(
+        self,
+        item_id: str,
+        keypoints: Any,
+        confidences: Any,
+        *,
+        size: Sequence[float] | None,
+        instance_scores: Any = None,
+    ) -> None:
+        """Take in the instances of an item.
+
+        Args:
+            item_id: The item.
+            keypoints: `(m, k, 2)` x and y; further columns are not read.
+            confidences: `(m, k)`.
+            size: Width and height of the image in pixels where keypoints are in pixels, None where they are fractions.
+            instance_scores: `(m,)` in [0, 1], for all items or for none.
+
+        Raises:
+            ValueError: Shapes that do not fit each other or those of earlier items. The message names the item.
+        """
+        sure = as_array(confidences, f"keypoint confidences of {item_id!r}")
+        self._item_ids.append(item_id)
+        self._counts.append(len(sure))
+        if not len(sure):
+            return
+        places = as_array(keypoints, f"keypoints of {item_id!r}")
+        if sure.ndim != 2 or places.ndim != 3 or places.shape[:2] != sure.shape or places.shape[2] < 2:
+            raise ValueError(
+                f"keypoints of {item_id!r} have shape {places.shape}, confidences {sure.shape}; "
+                "expected (m, k, 2) and (m, k)"
+            )
+        if self._parts and self._parts[0][1].shape[1] != sure.shape[1]:
+            raise ValueError(
+                f"{item_id!r} has instances of {sure.shape[1]} keypoints, an earlier item of {self._parts[0][1].shape[1]}; "
+                "expected the same number"
+            )
+        scores = np.empty(0)
+        if instance_scores is not None:
+            scores = as_array(instance_scores, f"instance scores of {item_id!r}").reshape(-1)
+        if self._activation == "sigmoid":
+            sure = 1 / (1 + np.exp(-np.clip(sure.astype(np.float64), -700, 700)))
+        unit = np.array((1.0, 1.0) if size is None else size, dtype=np.float64)
+        self._parts.append((places[:, :, :2] / unit, sure, scores))
+
+    def predictions(self) -> KeypointPredictions:
+        """All that was taken in, checked.
+
+        Raises:
+            ValueError: Numbers out of range, ids doubled. The message names the item.
+        """
+        k = self._parts[0][1].shape[1] if self._parts else len(self._keypoint_names or "x")
+        scores = np.concatenate([np.empty(0), *(part[2] for part in self._parts)])
+        return KeypointPredictions(
+            self._item_ids,
+            np.concatenate([np.empty((0, k, 2)), *(part[0] for part in self._parts)]),
+            np.concatenate([np.empty((0, k)), *(part[1] for part in self._parts)]),
+            np.concatenate([[0], np.cumsum(self._counts)]).astype(np.int64),
+            instance_scores=scores if len(scores) else None,
+            keypoint_names=self._keypoint_names,
+        )
