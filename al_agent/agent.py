@@ -24,6 +24,14 @@ from .listing import Changes, Listing
 from .metadata import Metadata
 from .platforms.base import ChecksGuesses, ChecksSettings, Guess, Item, Platform, PushReport
 
+_SCORER_OF = {
+    "ClassificationPredictions": "ScorerClassification",
+    "DetectionPredictions": "ScorerObjectDetection",
+    "EnsemblePredictions": "ScorerEnsemble",
+    "KeypointPredictions": "ScorerKeypointDetection",
+    "SegmentationPredictions": "ScorerSemanticSegmentation",
+}
+
 
 class ActiveLearningAgent:
     """Keeps the sets of a project, picks the next batch, and puts it at the head of the labeling queue.
@@ -413,8 +421,9 @@ def _scores(scorer: object) -> Scores | None:
         return scorer
     if isinstance(scorer, Scorer):
         return scorer.scores()
-    if isinstance(scorer, ClassificationPredictions):
-        raise ValueError("scorer is ClassificationPredictions; pass ScorerClassification(predictions), which makes scores")
+    kind = type(scorer).__name__
+    if kind in _SCORER_OF:
+        raise ValueError(f"scorer is {kind}; pass {_SCORER_OF[kind]}(predictions), which makes scores")
     raise ValueError(f"scorer is {type(scorer).__name__}; expected a scorer such as ScorerClassification, or Scores")
 
 
