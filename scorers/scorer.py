@@ -85,6 +85,7 @@ class Scorer(ABC, Generic[P]):
             self._check_part(part, len(chunk), parts[0] if parts else part, number)
             ids.extend(chunk.item_ids)
             parts.append(part)
+            del chunk  # else two are in memory while the next one is made
         if not parts:
             raise ValueError("there are no predictions: the iterable was empty, or had been read before")
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -3,5 +3,13 @@
 from .classification import ClassificationPredictions
 from .detection import DetectionPredictions
 from .ensemble import EnsemblePredictions
+from .keypoints import KeypointPredictions
+from .segmentation import SegmentationPredictions
 
-__all__ = ["ClassificationPredictions", "DetectionPredictions", "EnsemblePredictions"]
+__all__ = [
+    "ClassificationPredictions",
+    "DetectionPredictions",
+    "EnsemblePredictions",
+    "KeypointPredictions",
+    "SegmentationPredictions",
+]

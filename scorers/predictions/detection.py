@@ -185,9 +185,9 @@ class DetectionPredictions:
     ) -> DetectionPredictions:
         """Predictions from a COCO results file: a list of `{image_id, category_id, bbox, score}` in pixels.
 
-        Item ids are the images' file names, in the order of `images`; an image without results has no boxes. Boxes are
-        clipped to their image. Labels are positions in the `categories` of `images`, or the category ids where there are
-        none.
+        Boxes of masks are read where there is no `bbox`; see `scorers.formats.coco.detections`. Item ids are the images'
+        file names, in the order of `images`; an image without results has no boxes. Boxes are clipped to their image. Labels
+        are positions in the `categories` of `images`, or the category ids where there are none.
 
         Args:
             path: The results' JSON file, or the list itself.
@@ -196,7 +196,8 @@ class DetectionPredictions:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: Not JSON, a field is missing, an image or category is unknown, a box lies outside its image.
+            ValueError: Not JSON, a field is missing, an image or category is unknown, a box lies outside its image, boxes
+                that only fit as corners or fractions. The message names the file and the result by its number.
 
         Examples:
             >>> predictions = DetectionPredictions.from_coco_results(
@@ -208,7 +209,7 @@ class DetectionPredictions:
         """
         from ..formats import coco  # noqa: PLC0415  # formats stand on predictions
 
-        return cls(**coco.read_results(path, images)._asdict())
+        return coco.detections(path, images=images)
 
     def __repr__(self) -> str:
         given = "scores alone" if self.class_probabilities is None else f"{self.class_probabilities.shape[1]:,} classes"
