@@ -26,6 +26,8 @@ def as_array(value: Any, what: str) -> npt.NDArray[Any]:
         value = value.cpu()
     try:
         array = np.asarray(value)
+        if "bfloat16" in str(array.dtype):  # JAX brings a type of its own
+            array = array.astype(np.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{what} cannot be read as numbers: {error}") from error
     if array.dtype.kind not in "biuf":

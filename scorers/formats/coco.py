@@ -1,158 +1,115 @@
-"""COCO detection results: a JSON list of boxes in pixels, joined to file names by image id."""
+"""COCO results: JSON lists of boxes, masks or keypoints in pixels, joined to file names by image id."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
-from pathlib import Path
-from typing import Any, NamedTuple
+import warnings
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..predictions.detection import DetectionPredictions
+from .coco_files import CocoImages, Images, Results, check_row, is_finite, read_images, result_pieces
+from .coco_keypoints import keypoints
+from .coco_masks import mask_boxes
+from .coco_results import ResultRows, in_file, row_names
+from .pixels import relative_corners
 
-class CocoDetections(NamedTuple):
-    """Flat arrays of the boxes of n images; see `DetectionPredictions` for shapes and units."""
+__all__ = ["detections", "keypoints"]
 
-    item_ids: tuple[str, ...]
-    boxes: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    class_names: tuple[str, ...] | None
+Boxes = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
-def read_results(
-    results: str | os.PathLike[str] | Iterable[Mapping[str, Any]],
-    images: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]],
-) -> CocoDetections:
-    """Read COCO results as flat arrays with boxes relative to their image.
+def detections(results: Results, *, images: Images) -> DetectionPredictions:
+    """Predictions from results `{image_id, category_id, bbox: [x, y, width, height], score}`, with or without masks.
+
+    Where a result has no `bbox`, it is the box around its `segmentation`: a run-length code, compressed or not, or polygons.
+    Results whose mask is empty show nothing, and are left out with a warning. Item ids are the images' file names, in the
+    order of `images`; the boxes of an image keep the order of the results, and are clipped to it. Files are read piece by
+    piece: memory is that of the arrays.
 
     Args:
-        results: Path of the JSON list, or the list: `{image_id, category_id, bbox: [x, y, width, height], score}` each.
-        images: Path or content of a COCO annotation file, or a list of `{id, file_name, width, height}`.
-
-    Returns:
-        The detections in the order of `images`; the boxes of one image keep the order of the results.
+        results: Path of the JSON list, or the list.
+        images: Path or content of a COCO annotation file, or a list of `{id, file_name, width, height}`. Labels are
+            positions in its `categories`, or the category ids where there are none.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Not JSON, a field is missing, an image or category is unknown, a box lies outside its image.
+        ValueError: Not JSON, a field is missing, an image or category is unknown, a score outside [0, 1], a box outside its
+            image, boxes that only fit as corners or fractions. The message names the file and the result by its number.
+
+    Examples:
+        >>> predictions = detections(
+        ...     [{"image_id": 7, "category_id": 3, "bbox": [10, 10, 20, 40], "score": 0.5}],
+        ...     images=[{"id": 7, "file_name": "a.jpg", "width": 100, "height": 100}],
+        ... )
+        >>> predictions.item_ids, predictions.boxes.tolist(), predictions.labels.tolist()
+        (('a.jpg',), [[0.1, 0.1, 0.3, 0.5]], [3])
     """
-    image_rows, categories = _read_images(images)
-    rows = _json(results, "results") if isinstance(results, str | os.PathLike) else list(results)
-    if not isinstance(rows, list):
-        raise ValueError(f"COCO results are a list of boxes; got {type(rows).__name__}: is this the annotation file?")
-
-    row_of_image = _row_of_id(image_rows, "image")
-    label_of_category = _row_of_id(categories, "category")
-
-    image_of_box = np.empty(len(rows), dtype=np.int64)
-    labels = np.empty(len(rows), dtype=np.int64)
-    corners = np.empty((len(rows), 4))
-    scores = np.empty(len(rows))
-    for number, row in enumerate(rows):
-        image_id, category_id, bbox, score = _fields(row, ("image_id", "category_id", "bbox", "score"), f"result {number}")
-        if not isinstance(image_id, Real | str) or image_id not in row_of_image:
-            raise ValueError(f"result {number} is of image {image_id!r}, which is not among the {len(image_rows):,} images")
-        if not categories and not (isinstance(category_id, Integral) and int(category_id) >= 0):
-            raise ValueError(f"result {number} has category {category_id!r}; expected a whole number of 0 or more")
-        if categories and not (isinstance(category_id, Integral | str) and category_id in label_of_category):
-            raise ValueError(
-                f"result {number} has category {category_id!r}, which is not among the {len(categories)} categories"
+    known = read_images(images)
+    rows, parts = ResultRows(known, "bbox"), [np.empty((0, 4))]
+    with in_file(results):
+        for piece in result_pieces(results):
+            start = rows.n_rows
+            parts.append(_boxes(piece, start, rows.take(piece), known))
+        image, labels, scores = rows.columns()
+        boxes = np.concatenate(parts)
+        parts.clear()
+        name = partial(row_names, known, image)
+        is_score = (scores >= 0) & (scores <= 1)
+        if not is_score.all():
+            row = int(np.flatnonzero(~is_score)[0])
+            raise ValueError(f"{name(row)} has the score {scores[row]:g}; expected a number in [0, 1]")
+        is_empty = np.asarray(np.isnan(boxes).all(axis=1))
+        if is_empty.any():
+            row = int(np.flatnonzero(is_empty)[0])
+            warnings.warn(
+                f"{is_empty.sum():,} of {len(boxes):,} results have an empty mask, the first is {name(row)}; they are left "
+                "out",
+                stacklevel=2,
             )
-        if not isinstance(score, Real):
-            raise ValueError(f"result {number} has the score {score!r}; expected a number in [0, 1]")
-        image = row_of_image[image_id]
-        image_of_box[number] = image
-        labels[number] = label_of_category[category_id] if categories else category_id
-        scores[number] = score
-        corners[number] = _relative_corners(bbox, image_rows[image], number)
-
-    order = np.argsort(image_of_box, kind="stable")
-    counts = np.bincount(image_of_box, minlength=len(image_rows))
-    return CocoDetections(
-        item_ids=tuple(str(image["file_name"]) for image in image_rows),
-        boxes=corners[order],
-        scores=scores[order],
-        labels=labels[order],
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        class_names=tuple(str(category["name"]) for category in categories) or None,
+            boxes[is_empty] = 0
+        corners = relative_corners(boxes, known.sizes[image], "xywh", name)
+    order = np.argsort(image, kind="stable")
+    order = order[~is_empty[order]]
+    counts = np.bincount(image[order], minlength=len(known.item_ids))
+    return DetectionPredictions(
+        known.item_ids,
+        corners[order],
+        scores[order],
+        labels[order],
+        np.concatenate([[0], np.cumsum(counts)]),
+        class_names=known.class_names,
     )
 
 
-def _read_images(
-    images: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]],
-) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    content: Any = _json(images, "images") if isinstance(images, str | os.PathLike) else images
-    categories: list[Mapping[str, Any]] = []
-    if isinstance(content, Mapping):
-        categories = _list(content.get("categories") or [], "categories")
-        content = content.get("images")
-    rows = _list(content, "images")
-    for number, row in enumerate(rows):
-        _, name, width, height = _fields(row, ("id", "file_name", "width", "height"), f"image {number}")
-        if not (_is_finite(width) and _is_finite(height) and width > 0 and height > 0):
-            raise ValueError(f"image {name!r} is {width} x {height} pixels; expected two positive numbers")
-    for number, row in enumerate(categories):
-        _fields(row, ("id", "name"), f"category {number}")
-    return rows, categories
-
-
-def _list(content: Any, name: str) -> list[Any]:
-    if not isinstance(content, Iterable) or isinstance(content, str | bytes | Mapping):
-        raise ValueError(f"{name!r} is no list; expected a COCO annotation file, or a list of images")
-    return list(content)
-
-
-def _row_of_id(rows: list[Mapping[str, Any]], what: str) -> dict[Any, int]:
-    """The id of each row to its position; ids are unique in COCO."""
-    row_of: dict[Any, int] = {}
-    for number, row in enumerate(rows):
-        if not isinstance(row["id"], Integral | str):
-            raise ValueError(f"{what} {number} has the id {row['id']!r}; expected a whole number or text")
-        if row["id"] in row_of:
-            raise ValueError(f"{what} {number} shares an id with {what} {row_of[row['id']]}: {row['id']!r}; ids are unique")
-        row_of[row["id"]] = number
-    return row_of
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
-
-
-def _json(path: str | os.PathLike[str], what: str) -> Any:
+def _boxes(piece: list[Any], start: int, image: IntArray, known: CocoImages) -> Boxes:
+    """`(p, 4)` x, y, width, height of results from number `start` on; NaN where the mask is empty."""
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            return json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the {what} file {os.fspath(path)!r} is not JSON: {error}") from error
+        boxes = np.array([row["bbox"] for row in piece])
+    except (KeyError, ValueError):  # no box, or boxes that differ in length
+        return _boxes_and_masks(piece, start, image, known)
+    if boxes.shape != (len(piece), 4) or boxes.dtype.kind not in "iuf" or not np.isfinite(boxes).all():
+        return _boxes_and_masks(piece, start, image, known)
+    return boxes.astype(np.float64)
 
 
-def _fields(row: Any, names: tuple[str, ...], where: str) -> list[Any]:
-    if not isinstance(row, Mapping):
-        raise ValueError(f"{where} is {type(row).__name__}; expected an object with {', '.join(names)}")
-    missing = [name for name in names if row.get(name) is None]
-    if missing:
-        raise ValueError(f"{where} has no {missing[0]!r}; expected {', '.join(names)}")
-    return [row[name] for name in names]
-
-
-def _relative_corners(bbox: Any, image: Mapping[str, Any], number: int) -> list[float]:
-    if isinstance(bbox, np.ndarray):
-        bbox = bbox.tolist()
-    if not isinstance(bbox, list | tuple) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
-        raise ValueError(f"result {number} has bbox {bbox!r}; expected [x, y, width, height] in pixels")
-    x, y, box_width, box_height = bbox
-    width, height = image["width"], image["height"]
-    is_inside = x <= width and y <= height and x + box_width >= 0 and y + box_height >= 0
-    if not is_inside or box_width < 0 or box_height < 0:
-        raise ValueError(
-            f"result {number} has bbox {bbox!r} in {image['file_name']!r} of {width:g} x {height:g} pixels; expected "
-            "[x, y, width, height] that touches the image"
-        )
-    corners = (x / width, y / height, (x + box_width) / width, (y + box_height) / height)
-    return [min(1.0, max(0.0, value)) for value in corners]
+def _boxes_and_masks(piece: list[Any], start: int, image: IntArray, known: CocoImages) -> Boxes:
+    boxes = np.full((len(piece), 4), np.nan)
+    masked = []
+    for number, row in enumerate(piece):
+        bbox = row.get("bbox")
+        if row.get("segmentation") is not None and (bbox is None or (isinstance(bbox, list | tuple) and not bbox)):
+            if image[number] >= 0:
+                masked.append(number)
+            continue
+        check_row(row, ("image_id", "category_id", "bbox", "score"), f"result {start + number}")
+        values = bbox.tolist() if isinstance(bbox, np.ndarray) else bbox
+        if not isinstance(values, list | tuple) or len(values) != 4 or not all(map(is_finite, values)):
+            raise ValueError(f"result {start + number} has bbox {bbox!r}; expected [x, y, width, height] in pixels")
+        boxes[number] = values
+    segmentations = [piece[number]["segmentation"] for number in masked]
+    boxes[masked] = mask_boxes(segmentations, known.sizes[image[masked]], lambda row: f"result {start + masked[row]}")
+    return boxes

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..predictions.classification import ClassificationPredictions
+from .items import found_items
 from .names import ItemNames
 
 _LINES_PER_BLOCK = 4096
@@ -21,6 +22,7 @@ def classifications(
     path: str | os.PathLike[str],
     *,
     item_ids: Iterable[str] | None = None,
+    is_complete: bool = True,
     is_logits: bool = False,
     delimiter: str = ",",
 ) -> ClassificationPredictions:
@@ -28,8 +30,9 @@ def classifications(
 
     Args:
         path: The file, in UTF-8. The names of the columns become the class names.
-        item_ids: Item ids that the first column is matched to by file name, all of which must be there; the result has
-            their order. None takes the first column as it is.
+        item_ids: Item ids that the first column is matched to by file name; the result has their order. None takes the
+            first column as it is.
+        is_complete: Whether every item must be there; if not, those that are not are left out.
         is_logits: Whether the numbers are the values before the softmax.
         delimiter: What separates columns.
 
@@ -53,7 +56,7 @@ def classifications(
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{where} is no CSV text in UTF-8: {error}") from error
     if item_ids is not None:
-        names, values = _in_order(ItemNames(item_ids), names, values, where)
+        names, values = _in_order(ItemNames(item_ids), names, values, where, is_complete)
     class_names = header[1:] if len(header) > 2 else None
     if class_names is not None and len(set(class_names)) != len(class_names):
         doubled = next(name for name in class_names if class_names.count(name) > 1)
@@ -102,7 +105,7 @@ def _raise_bad_line(block: list[list[str]], start: int, header: list[str], where
 
 
 def _in_order(
-    known: ItemNames, names: list[str], values: npt.NDArray[np.float64], where: str
+    known: ItemNames, names: list[str], values: npt.NDArray[np.float64], where: str, is_complete: bool
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
     row_of: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -110,7 +113,5 @@ def _in_order(
         if item_id in row_of:
             raise ValueError(f"{where} has {item_id!r} twice; expected each item once")
         row_of[item_id] = row
-    missing = [item_id for item_id in known.item_ids if item_id not in row_of]
-    if missing:
-        raise ValueError(f"{where} lacks {len(missing):,} items, the first is {missing[0]!r}")
-    return list(known.item_ids), values[[row_of[item_id] for item_id in known.item_ids]]
+    ids = found_items(known.item_ids, row_of, where, is_complete=is_complete)
+    return list(ids), values[[row_of[item_id] for item_id in ids]]

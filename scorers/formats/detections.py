@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,21 +10,24 @@ import numpy.typing as npt
 
 from ..predictions.detection import DetectionPredictions
 from .arrays import as_array
-from .labels import label_indices
+from .labels import label_indices, names_in_order
 from .pixels import Convention, relative_corners
 
 
 class DetectionRows:
     """The boxes of items in one convention, taken in item by item and turned into a value at the end.
 
+    Everything is copied on its way in, so that a model may write its next output over the last.
+
     Args:
         convention: How the four numbers of a box are meant.
         class_names: Names of the classes by index; None: labels that are names get the sorted names that occur.
     """
 
-    def __init__(self, convention: Convention, *, class_names: Iterable[str] | None = None) -> None:
+    def __init__(self, convention: Convention, *, class_names: Mapping[int, str] | Iterable[str] | None = None) -> None:
         self._convention = convention
-        self._class_names = None if class_names is None else tuple(class_names)
+        self._class_names = names_in_order(class_names)
+        self._known_names = frozenset(self._class_names or ())
         self._item_ids: list[str] = []
         self._boxes: list[npt.NDArray[Any]] = []
         self._scores: list[npt.NDArray[Any]] = []
@@ -49,43 +52,49 @@ class DetectionRows:
             item_id: The item.
             boxes: `(m, 4)` in the convention; array, tensor or list.
             scores: `(m,)` in `[0, 1]`.
-            labels: `(m,)` class indices, or a list of m names.
+            labels: `(m,)` class indices, or m names.
             size: Width and height of the image in pixels where the boxes are in pixels, None where they are fractions.
             class_probabilities: `(m, c)`, or None for all items.
 
         Raises:
             ValueError: Counts that differ, or a size that is no size. The message names the item.
         """
-        corners = as_array(boxes, f"boxes of {item_id!r}")
+        checked_size = None if size is None else _checked_size(size, item_id)
+        corners = as_array(boxes, f"boxes of {item_id!r}").copy()
         if corners.size == 0:
             corners = corners.reshape(0, 4)
         if corners.ndim != 2 or corners.shape[1] != 4:
             raise ValueError(f"boxes of {item_id!r} have shape {corners.shape}; expected (m, 4): {self._convention}")
-        confidences = as_array(scores, f"scores of {item_id!r}").reshape(-1)
-        if not isinstance(labels, np.ndarray) and len(labels) and all(isinstance(label, str) for label in labels):
-            self._names += labels
-            n_labels = len(labels)
+        confidences = as_array(scores, f"scores of {item_id!r}").reshape(-1).copy()
+        names = labels.tolist() if isinstance(labels, np.ndarray) and labels.dtype.kind in "UO" else labels
+        if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+            indices = None
+            n_labels = len(names)
+            for number, label in enumerate(names if self._class_names else ()):
+                if label not in self._known_names:
+                    label_indices([label], self._class_names, f"label of box {number} of {item_id!r}")  # raises
         else:
-            indices = as_array(labels, f"labels of {item_id!r}").reshape(-1)
-            self._labels.append(indices)
+            indices = as_array(labels, f"labels of {item_id!r}").reshape(-1).copy()
             n_labels = len(indices)
         for n, what in ((len(confidences), "scores"), (n_labels, "labels")):
             if n != len(corners):
                 raise ValueError(f"{item_id!r} has {len(corners)} boxes and {n} {what}; expected one for each box")
-        if size is not None:
-            width, height = (float(side) for side in size)
-            if not (0 < width < np.inf and 0 < height < np.inf):
-                raise ValueError(f"the image of {item_id!r} is {width:g} x {height:g} pixels; expected two positive numbers")
-            size = (width, height)
-        if class_probabilities is not None:
-            rows = as_array(class_probabilities, f"class probabilities of {item_id!r}")
-            if rows.ndim != 2 or len(rows) != len(corners):
-                raise ValueError(f"class probabilities of {item_id!r} have shape {rows.shape}; expected ({len(corners)}, c)")
+        if class_probabilities is not None and len(corners):
+            rows = as_array(class_probabilities, f"class probabilities of {item_id!r}").copy()
+            n_columns = self._probabilities[0].shape[1] if self._probabilities else "c"
+            if rows.ndim != 2 or len(rows) != len(corners) or n_columns not in ("c", rows.shape[1]):
+                raise ValueError(
+                    f"class probabilities of {item_id!r} have shape {rows.shape}; expected ({len(corners)}, {n_columns})"
+                )
             self._probabilities.append(rows)
+        if indices is None:
+            self._names += names
+        else:
+            self._labels.append(indices)
         self._item_ids.append(item_id)
         self._boxes.append(corners)
         self._scores.append(confidences)
-        self._sizes.append(size)
+        self._sizes.append(checked_size)
 
     def predictions(self) -> DetectionPredictions:
         """All that was taken in, checked.
@@ -123,3 +132,13 @@ class DetectionRows:
             np.concatenate(self._probabilities) if self._probabilities else None,
             names,
         )
+
+
+def _checked_size(size: Sequence[Any], item_id: str) -> tuple[float, float]:
+    try:
+        width, height = (float(side) for side in size)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the image size of {item_id!r} is {size!r}; expected (width, height) in pixels") from error
+    if not (0 < width < np.inf and 0 < height < np.inf):
+        raise ValueError(f"the image of {item_id!r} is {width:g} x {height:g} pixels; expected two positive numbers")
+    return width, height

@@ -47,13 +47,16 @@ def keypoints(
 ) -> KeypointPredictions:
     """Predictions from `pred_keypoints (m, k, 3)`: x and y in pixels, and a score; arguments and errors as for `detections`.
 
+    Detectron2 divides the peak of the enlarged heat map by the sum over the small one, so that a sharp peak's score exceeds
+    1; it is cut off there.
+
     Examples:
         >>> from types import SimpleNamespace as Instances
         >>> output = Instances(image_size=(100, 100), scores=[0.9], pred_keypoints=[[[20.0, 30.0, 0.75]]])
         >>> keypoints(["a.jpg"], [output]).confidences.tolist()
         [[0.75]]
     """
-    rows = KeypointRows(keypoint_names=keypoint_names)
+    rows = KeypointRows(activation="clip", keypoint_names=keypoint_names)
     for item_id, instances in paired(item_ids, outputs, "outputs"):
         found, size, what = _instances(instances, item_id)
         places = as_array(field(found, "pred_keypoints", what), f"pred_keypoints of {item_id!r}")

@@ -7,21 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import ROW_SUM_TOLERANCE
 from ..predictions.classification import ClassificationPredictions
 from ..predictions.detection import DetectionPredictions
 from .arrays import as_array, field
 from .detections import DetectionRows
 from .items import ImageSizes, paired, sizes_by_item, width_and_height
-from .labels import label_indices
 from .masks import box_of_mask
 
 Output = Sequence[Mapping[str, Any]]
+
+_ALL_CLASSES = "call the pipeline with top_k=pipe.model.config.num_labels, and function_to_apply='softmax'"
 
 
 def classifications(
     item_ids: Iterable[str], outputs: Iterable[Output], *, class_names: Iterable[str] | None = None
 ) -> ClassificationPredictions:
-    """Predictions from the pipeline `image-classification`, called with `top_k=None` so that no class is left out.
+    """Predictions from the pipeline `image-classification`, called with `top_k=pipe.model.config.num_labels`.
+
+    Without `top_k` it leaves out all classes but five, and `None` is no `top_k` to it.
 
     Args:
         item_ids: n unique item ids, in the order of the outputs.
@@ -42,14 +46,14 @@ def classifications(
     rows = []
     for item_id, output in paired(ids, outputs, "outputs"):
         what = f"the output of {item_id!r}"
-        labels = [str(field(entry, "label", what)) for entry in output]
+        score_of = {str(field(entry, "label", what)): field(entry, "score", what) for entry in output}
         if names is None:
-            names = tuple(sorted(set(labels)))
-        columns, _ = label_indices(labels, names, f"label of {item_id!r}")
-        if len(set(labels)) != len(names) or len(labels) != len(names):
-            raise ValueError(f"{what} has {len(labels)} labels for {len(names)} classes; call the pipeline with top_k=None")
-        row = np.empty(len(names))
-        row[columns] = [field(entry, "score", what) for entry in output]
+            names = tuple(sorted(score_of))
+        row = np.array([score_of.get(name, np.nan) for name in names], dtype=np.float64)
+        if len(score_of) != len(names) or len(output) != len(names) or np.isnan(row).any():
+            raise ValueError(f"{what} has the labels {_listed(score_of)} for the classes {_listed(names)}; {_ALL_CLASSES}")
+        if abs(row.sum() - 1) > ROW_SUM_TOLERANCE:
+            raise ValueError(f"the scores of {item_id!r} sum to {row.sum():.3g}; expected 1: {_ALL_CLASSES}")
         rows.append(row)
     return ClassificationPredictions(ids, np.stack(rows) if rows else np.empty((0, 2)), class_names=names)
 
@@ -136,3 +140,8 @@ def instances(
                 labels.append(label)
         rows.add(item_id, boxes, scores, labels, size=size)
     return rows.predictions()
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join(map(repr, shown[:5])) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

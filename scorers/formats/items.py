@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..checks import checked_item_ids
@@ -26,8 +26,7 @@ def paired(item_ids: Iterable[str], outputs: Iterable[T], what: str) -> Iterator
     Raises:
         ValueError: There are more of one than of the other, or ids are doubled.
     """
-    if isinstance(outputs, Mapping):
-        raise ValueError(f"{what} is one dictionary; expected a list, one for each item")
+    check_is_list(outputs, what)
     ids = checked_item_ids(item_ids)
     n = 0
     for n, output in enumerate(outputs, 1):  # n is told below
@@ -36,6 +35,19 @@ def paired(item_ids: Iterable[str], outputs: Iterable[T], what: str) -> Iterator
         yield ids[n - 1], output
     if n < len(ids):
         raise ValueError(f"{what} has {n:,} for {len(ids):,} item ids; {ids[n]!r} has none; expected one for each item")
+
+
+def check_is_list(outputs: Any, what: str, field_of_one: str = "") -> None:
+    """Raise if the outputs are the one of a single item, which may well be iterable itself.
+
+    Args:
+        outputs: Should be one output for each item.
+        what: What the message calls them.
+        field_of_one: A field of an output.
+    """
+    is_one = bool(field_of_one) and hasattr(outputs, field_of_one)
+    if is_one or isinstance(outputs, Mapping | str) or not isinstance(outputs, Iterable):
+        raise ValueError(f"{what} is one {type(outputs).__name__}; expected a list, one for each item")
 
 
 def matched_by_path(results: Iterable[Any], item_ids: Iterable[str], path_field: str, what: str) -> dict[str, Any]:
@@ -50,17 +62,38 @@ def matched_by_path(results: Iterable[Any], item_ids: Iterable[str], path_field:
     Raises:
         ValueError: A result of an unknown image, or a second one of an image; an item without a result.
     """
+    check_is_list(results, f"{what}s", path_field)
     known = ItemNames(item_ids)
     found: dict[str, Any] = {}
     for number, result in enumerate(results):
-        item_id = known.find(field(result, path_field, f"{what} {number}"), f"{what} {number}")
+        path = field(result, path_field, f"{what} {number}")
+        if path is None:
+            raise ValueError(f"{what} {number} has no path, as of an image in memory; set its {path_field}")
+        item_id = known.find(path, f"{what} {number}")
         if item_id in found:
             raise ValueError(f"{what} {number} is a second one of {item_id!r}; expected one for each image")
         found[item_id] = result
-    missing = [item_id for item_id in known.item_ids if item_id not in found]
-    if missing:
-        raise ValueError(f"{len(missing):,} items have no {what}, the first is {missing[0]!r}; predict on every image")
-    return {item_id: found[item_id] for item_id in known.item_ids}
+    return {item_id: found[item_id] for item_id in found_items(known.item_ids, found, f"the list of {what}s")}
+
+
+def found_items(item_ids: Sequence[str], found: Container[str], where: str, *, is_complete: bool = True) -> tuple[str, ...]:
+    """The items that predictions were found of, in order.
+
+    Args:
+        item_ids: Unique item ids.
+        found: Those found.
+        where: What messages call the place where the others are missing.
+        is_complete: Whether all must be found.
+
+    Raises:
+        ValueError: None was found, or not all were though they must be. The message names the first.
+    """
+    missing = [item_id for item_id in item_ids if item_id not in found]
+    if missing and (is_complete or len(missing) == len(item_ids)):
+        raise ValueError(
+            f"{where} has nothing of {len(missing):,} items, the first is {missing[0]!r}; predict on every image"
+        )
+    return tuple(item_id for item_id in item_ids if item_id in found)
 
 
 def sizes_by_item(item_ids: Iterable[str], image_sizes: ImageSizes) -> dict[str, tuple[float, float]]:

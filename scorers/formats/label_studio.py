@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..predictions.detection import DetectionPredictions
 from .arrays import field
 from .detections import DetectionRows
+from .items import found_items
 from .json_files import read_json
 from .names import ItemNames
 
@@ -28,6 +29,7 @@ def detections(
     tasks: Tasks,
     *,
     item_ids: Iterable[str],
+    is_complete: bool = True,
     image_field: str | None = None,
     model_version: str | None = None,
     class_names: Iterable[str] | None = None,
@@ -39,7 +41,8 @@ def detections(
     Args:
         tasks: Path of a JSON export, or its list of `{"data", "predictions"}`.
         item_ids: n unique item ids, which the file names of the images are matched to. A task without predictions has no
-            boxes, an item without a task is an error.
+            boxes.
+        is_complete: Whether every item must have a task; if not, those without are left out.
         image_field: Field of `data` with the image's address; None where there is one field only.
         model_version: Whose predictions to read; None where all are of one version.
         class_names: The labels in the order of their indices; None: those that occur, sorted.
@@ -75,13 +78,11 @@ def detections(
         raise ValueError(
             f"{where} has predictions of the versions {', '.join(sorted(versions))}; name one: model_version=..."
         )
-    missing = [item_id for item_id in known.item_ids if item_id not in found]
-    if missing:
-        raise ValueError(f"{where} has no task for {len(missing):,} items, the first is {missing[0]!r}")
+    ids = found_items(known.item_ids, found, where, is_complete=is_complete)
     if model_version is not None and not versions:
         raise ValueError(f"{where} has no predictions of the version {model_version!r}")
     rows = DetectionRows("xyxy", class_names=class_names)
-    for item_id in known.item_ids:
+    for item_id in ids:
         boxes, scores, labels = [], [], []
         for number, region in enumerate(found[item_id]):
             at = f"region {number} of {item_id!r} in {where}"
@@ -155,8 +156,10 @@ def _region(region: Mapping[str, Any], at: str) -> tuple[list[float], str] | Non
             points = np.array(value.get("points"), dtype=np.float64).reshape(-1, 2)
         else:
             x, y, width, height = (float(field(value, side, at)) for side in ("x", "y", "width", "height"))
+            if width < 0 or height < 0:
+                raise ValueError("a negative size")
             turn = math.radians(float(value.get("rotation") or 0))
-            points = _rectangle(width, height, turn, _aspect(region)) + [x, y]
+            points = np.array([x, y]) + _rectangle(width, height, turn, _aspect(region))
         low, high = points.min(axis=0), points.max(axis=0)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{at} has the value {value!r}, which is no shape in percent of the image: {error}") from error

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from ..predictions.parts import checked_names
+
+
+def names_in_order(class_names: Mapping[int, str] | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The class names by index, from a sequence or from a dictionary of index to name, as YOLO's data files have it.
+
+    Raises:
+        ValueError: One bare string, or a dictionary whose keys are not 0 to c - 1.
+
+    Examples:
+        >>> names_in_order({1: "dog", 0: "cat"}), names_in_order(["cat", "dog"])
+        (('cat', 'dog'), ('cat', 'dog'))
+    """
+    if isinstance(class_names, Mapping):
+        indices = range(len(class_names))
+        missing = [index for index in indices if index not in class_names]
+        if missing:
+            keys = ", ".join(map(repr, list(class_names)[:8]))
+            raise ValueError(
+                f"class_names has no name for the class {missing[0]}; expected keys 0 to {indices[-1]}, got {keys}"
+            )
+        class_names = [class_names[index] for index in indices]
+    return checked_names(class_names)
 
 
 def label_indices(
@@ -28,7 +52,8 @@ def label_indices(
         >>> label_indices(["dog", "cat", "dog"], None)
         (array([1, 0, 1]), ('cat', 'dog'))
     """
-    names = tuple(sorted(set(labels))) if class_names is None else tuple(class_names)
+    given = names_in_order(class_names)
+    names = tuple(sorted(set(labels))) if given is None else given
     index_of = {name: index for index, name in enumerate(names)}
     if len(index_of) != len(names):
         doubled = next(name for index, name in enumerate(names) if index_of[name] != index)

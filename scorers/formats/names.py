@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from ..checks import checked_item_ids
 
 
 class ItemNames:
     """Finds the item that a file name means: by its whole id, else by its last part, else by that without its suffix.
+
+    Backslashes are read as slashes, and accented letters alike however they are composed. Where several items have the name,
+    the one with most folders in common is meant.
 
     Args:
         item_ids: n unique item ids.
@@ -39,17 +43,21 @@ class ItemNames:
         Raises:
             ValueError: No item, or more than one, is meant. The message says which.
         """
+        if not isinstance(name, str | os.PathLike):
+            raise ValueError(f"{_at(where)}{name!r} is no file name; expected text")
         text = os.fspath(name)
         if text in self._known:
             return text
-        path = PurePosixPath(text.replace("\\", "/"))
-        meant = self._by_file_name.get(path.name) or self._by_stem.get(path.stem) or []
-        if len(meant) > 1:
-            meant = [item for item in meant if _ends_alike(item, path)] or meant
-        if len(meant) > 1:
-            raise ValueError(f"{_at(where)}{text!r} may be {meant[0]!r} or {meant[1]!r}; name items by their whole id there")
-        if meant:
-            return meant[0]
+        parts = _parts(text)
+        file_name, stem = parts[-1], _stem(parts[-1])
+        for group, key in (
+            (self._by_file_name, file_name),
+            (self._by_file_name, stem),
+            (self._by_stem, file_name),
+            (self._by_stem, stem),
+        ):
+            if key in group:
+                return _nearest(group[key], parts, text, where)
         raise ValueError(
             f"{_at(where)}{text!r} is none of the {len(self.item_ids):,} items, the first of which is {self.item_ids[0]!r}; "
             "are these predictions of other images?"
@@ -57,11 +65,11 @@ class ItemNames:
 
     @cached_property
     def _by_file_name(self) -> dict[str, list[str]]:
-        return _grouped((PurePosixPath(item_id).name, item_id) for item_id in self.item_ids)
+        return _grouped((_parts(item_id)[-1], item_id) for item_id in self.item_ids)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        return _grouped((PurePosixPath(item_id).stem, item_id) for item_id in self.item_ids)
+        return _grouped((_stem(_parts(item_id)[-1]), item_id) for item_id in self.item_ids)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -71,11 +79,35 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return groups
 
 
-def _ends_alike(item_id: str, path: PurePosixPath) -> bool:
-    """Whether the folders of one, as far as both have some, are the last folders of the other."""
-    ours, theirs = PurePosixPath(item_id).parent.parts, path.parent.parts
-    n = min(len(ours), len(theirs))
-    return n > 0 and ours[-n:] == theirs[-n:]
+def _parts(path: str) -> list[str]:
+    """The folders and the name of a path; macOS writes accented letters in two characters, others in one."""
+    return unicodedata.normalize("NFC", path).replace("\\", "/").split("/")
+
+
+def _stem(file_name: str) -> str:
+    """The name without its suffix; digits are none: `frame.0001` is a whole name."""
+    stem, suffix = posixpath.splitext(file_name)
+    return file_name if suffix[1:].isdigit() else stem
+
+
+def _nearest(meant: list[str], parts: list[str], text: str, where: str) -> str:
+    if len(meant) == 1:
+        return meant[0]
+    shared = [_n_shared(_parts(item_id)[:-1], parts[:-1]) for item_id in meant]
+    best = [item_id for item_id, n in zip(meant, shared) if n == max(shared)]
+    if len(best) > 1:
+        raise ValueError(f"{_at(where)}{text!r} may be {best[0]!r} or {best[1]!r}; name items by their whole id there")
+    return best[0]
+
+
+def _n_shared(ours: list[str], theirs: list[str]) -> int:
+    """How many of the last folders are the same."""
+    n = 0
+    for our, their in zip(reversed(ours), reversed(theirs)):
+        if our != their:
+            break
+        n += 1
+    return n
 
 
 def _at(where: str) -> str:

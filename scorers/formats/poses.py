@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ..predictions.keypoints import KeypointPredictions
 from .arrays import as_array
+from .labels import names_in_order
 
-Activation = Literal["none", "sigmoid"]
-"""What turns a model's numbers into confidences in [0, 1]: nothing, or the logistic function."""
+Activation = Literal["none", "clip", "sigmoid"]
+"""What turns a model's numbers into confidences in [0, 1]: nothing, cutting off what lies outside, the logistic function."""
 
 
 class KeypointRows:
@@ -21,13 +22,18 @@ class KeypointRows:
     Args:
         activation: What is done to confidences.
         keypoint_names: A name for each keypoint.
+
+    Raises:
+        ValueError: No such activation.
     """
 
-    def __init__(self, *, activation: Activation = "none", keypoint_names: Iterable[str] | None = None) -> None:
-        if activation not in ("none", "sigmoid"):
-            raise ValueError(f"activation is {activation!r}; expected 'none' or 'sigmoid'")
+    def __init__(
+        self, *, activation: Activation = "none", keypoint_names: Mapping[int, str] | Iterable[str] | None = None
+    ) -> None:
+        if activation not in get_args(Activation):
+            raise ValueError(f"activation is {activation!r}; expected one of {', '.join(map(repr, get_args(Activation)))}")
         self._activation = activation
-        self._keypoint_names = None if keypoint_names is None else tuple(keypoint_names)
+        self._keypoint_names = names_in_order(keypoint_names)
         self._item_ids: list[str] = []
         self._counts: list[int] = []
         self._parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
@@ -54,11 +60,14 @@ class KeypointRows:
             ValueError: Shapes that do not fit each other or those of earlier items. The message names the item.
         """
         sure = as_array(confidences, f"keypoint confidences of {item_id!r}")
-        self._item_ids.append(item_id)
-        self._counts.append(len(sure))
-        if not len(sure):
-            return
         places = as_array(keypoints, f"keypoints of {item_id!r}")
+        scores = np.empty(0)
+        if instance_scores is not None:
+            scores = as_array(instance_scores, f"instance scores of {item_id!r}").reshape(-1)
+        if not sure.size and not places.size and not scores.size:
+            self._item_ids.append(item_id)
+            self._counts.append(0)
+            return
         if sure.ndim != 2 or places.ndim != 3 or places.shape[:2] != sure.shape or places.shape[2] < 2:
             raise ValueError(
                 f"keypoints of {item_id!r} have shape {places.shape}, confidences {sure.shape}; "
@@ -69,12 +78,16 @@ class KeypointRows:
                 f"{item_id!r} has instances of {sure.shape[1]} keypoints, an earlier item of {self._parts[0][1].shape[1]}; "
                 "expected the same number"
             )
-        scores = np.empty(0)
-        if instance_scores is not None:
-            scores = as_array(instance_scores, f"instance scores of {item_id!r}").reshape(-1)
+        if instance_scores is not None and len(scores) != len(sure):
+            raise ValueError(f"{item_id!r} has {len(sure)} instances and {len(scores)} scores; expected one for each")
+        sure = sure.astype(np.float64)
         if self._activation == "sigmoid":
-            sure = 1 / (1 + np.exp(-np.clip(sure.astype(np.float64), -700, 700)))
+            sure = 1 / (1 + np.exp(-np.clip(sure, -700, 700)))
+        elif self._activation == "clip":
+            sure = np.clip(sure, 0.0, 1.0)
         unit = np.array((1.0, 1.0) if size is None else size, dtype=np.float64)
+        self._item_ids.append(item_id)
+        self._counts.append(len(sure))
         self._parts.append((places[:, :, :2] / unit, sure, scores))
 
     def predictions(self) -> KeypointPredictions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..predictions.keypoints import KeypointPredictions
 from .arrays import as_array, field
 from .detections import DetectionRows
 from .items import matched_by_path, width_and_height
+from .labels import names_in_order
 from .poses import KeypointRows
 
 
@@ -35,7 +36,7 @@ def detections(results: Iterable[Any], *, item_ids: Iterable[str]) -> DetectionP
         [[0.1, 0.2, 0.6, 0.8]]
     """
     by_item = matched_by_path(results, item_ids, "path", "result")
-    rows = DetectionRows("xyxy", class_names=_class_names(next(iter(by_item.values()))))
+    rows = DetectionRows("xyxy", class_names=_names(by_item))
     for item_id, result in by_item.items():
         what = f"the result of {item_id!r}"
         boxes = field(result, "boxes", what)
@@ -65,7 +66,7 @@ def classifications(results: Iterable[Any], *, item_ids: Iterable[str]) -> Class
         if probabilities is None:
             raise ValueError(f"the result of {item_id!r} has no probs; is this a classification model's?")
         rows.append(as_array(field(probabilities, "data", f"probs of {item_id!r}"), f"probs of {item_id!r}"))
-    return ClassificationPredictions(tuple(by_item), np.stack(rows), class_names=_class_names(next(iter(by_item.values()))))
+    return ClassificationPredictions(tuple(by_item), np.stack(rows), class_names=_names(by_item))
 
 
 def keypoints(
@@ -95,8 +96,5 @@ def keypoints(
     return rows.predictions()
 
 
-def _class_names(result: Any) -> tuple[str, ...] | None:
-    names = getattr(result, "names", None)
-    if isinstance(names, Mapping):
-        names = [names[index] for index in range(len(names))]
-    return None if names is None else tuple(names)
+def _names(by_item: dict[str, Any]) -> tuple[str, ...] | None:
+    return names_in_order(getattr(next(iter(by_item.values())), "names", None))

@@ -101,8 +101,8 @@ BAD_RESULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no category": ({"category_id": None}, ["result 1 has no 'category_id'"]),
     "no box": ({"bbox": None}, ["result 1 has no 'bbox'"]),
     "no score": ({"score": None}, ["result 1 has no 'score'"]),
-    "score above 1": ({"score": 1.5}, ["the score of box 1 of 'a.jpg' is 1.5", "[0, 1]"]),
-    "score NaN": ({"score": math.nan}, ["the score of box 1 of 'a.jpg' is nan", "[0, 1]"]),
+    "score above 1": ({"score": 1.5}, ["result 1 of 'a.jpg' has the score 1.5", "[0, 1]"]),
+    "score NaN": ({"score": math.nan}, ["result 1 of 'a.jpg' has the score nan", "[0, 1]"]),
     "score in words": ({"score": "high"}, ["result 1", "score"]),
     "score as list": ({"score": [0.5]}, ["result 1", "score"]),
     "box of three": ({"bbox": [1, 2, 3]}, ["result 1", "[1, 2, 3]", "[x, y, width, height]"]),
@@ -114,10 +114,10 @@ BAD_RESULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "box NaN": ({"bbox": [1, math.nan, 3, 4]}, ["result 1", "nan", "[x, y, width, height]"]),
     "box without end": ({"bbox": [1, 2, math.inf, 4]}, ["result 1", "inf", "[x, y, width, height]"]),
     "box from nowhere": ({"bbox": [-math.inf, 2, 30, 4]}, ["result 1", "inf", "[x, y, width, height]"]),
-    "negative width": ({"bbox": [50, 20, -10, 4]}, ["result 1", "[x, y, width, height]"]),
-    "negative height": ({"bbox": [50, 20, 10, -4]}, ["result 1", "[x, y, width, height]"]),
-    "right of the image": ({"bbox": [101, 20, 10, 4]}, ["result 1", "'a.jpg' of 100 x 50 pixels", "touches the image"]),
-    "below the image": ({"bbox": [10, 51, 10, 4]}, ["result 1", "'a.jpg' of 100 x 50 pixels", "touches the image"]),
+    "negative width": ({"bbox": [50, 20, -10, 4]}, ["result 1 of 'a.jpg'", "xywh in pixels", "negative size"]),
+    "negative height": ({"bbox": [50, 20, 10, -4]}, ["result 1 of 'a.jpg'", "xywh in pixels", "negative size"]),
+    "right of the image": ({"bbox": [101, 20, 10, 4]}, ["result 1 of 'a.jpg'", "of 100 x 50 pixels", "touches the image"]),
+    "below the image": ({"bbox": [10, 51, 10, 4]}, ["result 1 of 'a.jpg'", "of 100 x 50 pixels", "touches the image"]),
     "left of the image": ({"bbox": [-20, 20, 10, 4]}, ["result 1", "touches the image"]),
     "above the image": ({"bbox": [10, -20, 10, 4]}, ["result 1", "touches the image"]),
 }
@@ -182,7 +182,7 @@ def test_files_that_are_no_results_are_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"the images file '.*results\.json' is not JSON"):
             read([], path)
     path.write_text(json.dumps({"images": IMAGES, "annotations": []}))
-    with pytest.raises(ValueError, match="results are a list of boxes; got dict: is this the annotation file"):
+    with pytest.raises(ValueError, match=r"results\.json': COCO results are a list, .* got a dictionary: is this the"):
         read(path)
     path.write_text("[[10, 10, 20, 20]]")
     with pytest.raises(ValueError, match="result 0 is list; expected an object with image_id, category_id, bbox, score"):
