@@ -14,7 +14,7 @@ import typer
 import al_agent
 
 from ..errors import AgentError
-from . import annotate, demo, export, init, push, query, score, status
+from . import annotate, demo, duplicates, embed, export, init, push, query, score, status
 from .output import print_failure, print_warning, print_wrong_use
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -47,7 +47,18 @@ def _before_any_verb(
     """Active learning for teams that label images: pick what to label next, and put it first in the queue."""
 
 
-for verb in (demo.demo, init.init, status.status, annotate.annotate, score.score, query.query, push.push, export.export):
+for verb in (
+    demo.demo,
+    init.init,
+    status.status,
+    annotate.annotate,
+    embed.embed,
+    duplicates.duplicates,
+    score.score,
+    query.query,
+    push.push,
+    export.export,
+):
     app.command()(verb)
 
 
@@ -84,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_FAILED
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into a status
         print_failure(
-            KeyboardInterrupt("interrupted; a batch that was being picked is not kept: see al-agent status"),
+            KeyboardInterrupt("interrupted; see al-agent status"),
             as_json=as_json,
         )
     return status if isinstance(status, int) else EXIT_DONE

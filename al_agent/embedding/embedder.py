@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,12 @@ Fit = Literal["stretch", "crop", "pad"]
 
 
 class Batch(NamedTuple):
-    """Images that could be read, and the rows that they are of."""
+    """Images that could be read, and the rows that they are of; and why others could not."""
 
     rows: npt.NDArray[np.int64]
     pixels: Pixels
+    failed: Mapping[int, str] = MappingProxyType({})
+    """Row to reason, such as `is empty, 0 bytes long`."""
 
 
 class Images(Protocol):
@@ -49,7 +52,10 @@ class Embedder(ABC):
 
     batch_size: int = 64
 
-    def fit(self, images: Images) -> None:  # most embedders have learned already
+    embeds_in_threads: ClassVar[bool] = False
+    """Whether `embed` may run in several threads at once, and gains by it; else it runs in one, and reading in others."""
+
+    def fit(self, images: Images) -> None:  # noqa: B027  # most embedders have learned already
         """Learn from the images what `embed` needs; called once, before it.
 
         Raises:

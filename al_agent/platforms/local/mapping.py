@@ -17,6 +17,7 @@ import numpy as np
 
 from scorers.checks import doubled_ids
 
+from ...image_files import check_unicode
 from ..base import Item, ItemState
 from .wire import Row
 
@@ -102,11 +103,3 @@ def _check_id(item_id: str, text: str, root: Path) -> None:
 
 def _leaves_folder(item_id: str) -> bool:
     return item_id.startswith("/") or (".." in item_id and ".." in item_id.split("/"))
-
-
-def check_unicode(item_id: str) -> None:
-    """Raise if a name cannot be stored as text."""
-    try:
-        item_id.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(f"{item_id!r} is a name that is not valid unicode; rename the file") from None

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import NotFound
+from ...image_files import IMAGE_SUFFIXES, check_unicode, image_files
 from ..base import Item, ItemState, PushReport
 from . import mapping, wire
-
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class PlatformLocal:
@@ -236,7 +235,7 @@ def _ids(item_ids: Iterable[Any]) -> list[str]:
         if not isinstance(item_id, str):
             raise ValueError(f"{item_id!r} is {type(item_id).__name__}; item ids are strings, so use str(...)")
         if not item_id.isascii():
-            mapping.check_unicode(item_id)
+            check_unicode(item_id)
     return ids
 
 
@@ -253,7 +252,7 @@ def _root_and_ids(
         root = home if images is None else Path(images).expanduser().absolute()
         if not root.is_dir():
             raise ValueError(f"'{root}' is no folder; expected a folder of images")
-        ids = mapping.to_ids(sorted(_image_files(root)), root)
+        ids = mapping.to_ids(sorted(image_files(root)), root)
         if not ids:
             raise ValueError(f"no images found below '{root}'; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
         return root, ids
@@ -262,14 +261,6 @@ def _root_and_ids(
         raise ValueError("images is empty; expected at least one image")
     root = _common_root(paths, home)
     return root, mapping.to_ids(paths, root)
-
-
-def _image_files(root: Path) -> Iterator[str]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in names:
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                yield os.path.join(folder, name)
 
 
 def _common_root(paths: list[str | os.PathLike[str]], home: Path) -> Path:

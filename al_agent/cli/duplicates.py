@@ -1,0 +1,186 @@
+"""`al-agent duplicates`: which images are so much alike that one label is enough, and which are unlike all others."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scorers.files import written_whole
+
+from ..embedding import Embeddings
+from ..image_files import images_below
+from ..platforms.local import PlatformLocal
+from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
+from .options import EMBEDDINGS_FILE, AsJson
+from .output import WIDTH, on_one_line, show, table
+
+if TYPE_CHECKING:
+    from ..embedding.duplicates import DuplicateGroups
+
+_N_SHOWN = 5
+_HEADER = ("item", "group", "is_representative", "distance")
+_WISHES = [{"kind": "diversity"}, {"kind": "at_most", "count": 1, "column": "group", "counts_labeled": True}]
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def duplicates(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A local project, or any folder of images.", show_default="this folder")
+    ] = Path(),
+    embeddings: Annotated[
+        Path | None, typer.Option(help="File that al-agent embed wrote.", show_default="FOLDER/embeddings.npz")
+    ] = None,
+    distance: Annotated[
+        float | None, typer.Option(help="Images nearer than this are duplicates.", show_default="taken from the data")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="Of embeddings: euclidean or cosine.")] = "euclidean",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="CSV file of groups, for al-agent query.", show_default="FOLDER/groups.csv"),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw the largest groups into this PNG file.", show_default=False)
+    ] = None,
+    n_outliers: Annotated[
+        int, typer.Option("--outliers", min=0, help="Number of images to list that are least like the others.")
+    ] = _N_SHOWN,
+    as_json: AsJson = False,
+) -> None:
+    """Find near-duplicates, so that only one of each group is labeled, and outliers.
+
+    Groups are written to a CSV file that al-agent query reads, and beside it, where there is none yet, a file of strategies
+    that asks for different images and at most one of each group. Nothing is deleted.
+
+    Examples:
+
+    al-agent duplicates my_project --sheet duplicates.png
+
+    al-agent duplicates photos --distance 0.1 --metric cosine
+    """
+    if distance is not None and not 0 <= distance < float("inf"):
+        raise typer.BadParameter(f"--distance {distance} is no finite number of 0 or more")
+    if metric not in ("euclidean", "cosine"):
+        raise typer.BadParameter(f"--metric {metric} is neither euclidean nor cosine")
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise typer.BadParameter(f"--sheet {sheet} does not end in .png")
+    target = output or folder / "groups.csv"
+    if target.suffix.lower() != ".csv":
+        raise typer.BadParameter(f"--output {target} does not end in .csv")
+    vectors = Embeddings.load(embeddings or _vector_file(folder))
+    images = {} if sheet is None else _images(folder)  # before the work, as it may fail
+
+    from ..embedding.duplicates import near_duplicates  # noqa: PLC0415
+    from ..embedding.outliers import outliers  # noqa: PLC0415
+
+    groups = near_duplicates(vectors, distance=distance, metric=metric)
+    ranking = outliers(vectors, metric=metric) if n_outliers else None
+    farthest = [] if ranking is None else list(zip(ranking.item_ids, ranking.distances.tolist()))[:n_outliers]
+    _write(target, groups, vectors.item_ids)
+    wishes = target.with_suffix(".json")
+    if not wishes.exists():  # it may have been edited
+        with written_whole(wishes) as file:
+            file.write(("[\n " + ",\n ".join(map(json.dumps, _WISHES)) + "\n]\n").encode())
+    if sheet is not None and len(groups):
+        from ..report.group_sheet import draw_group_sheet  # noqa: PLC0415  # loads Pillow
+
+        draw_group_sheet(sheet, f"{folder.absolute().name}: near-duplicates", groups, images)
+    n_redundant = len(groups.redundant)
+    result = {
+        "folder": str(folder),
+        "n_items": groups.n_items,
+        "n_groups": len(groups),
+        "n_redundant": n_redundant,
+        "distance": groups.distance,
+        "metric": metric,
+        "groups": [list(group) for group in groups.groups],
+        "outliers": [{"item_id": item_id, "distance": far} for item_id, far in farthest],
+        "output": str(target),
+        "strategies": str(wishes),
+        "sheet": None if sheet is None or not len(groups) else str(sheet),
+    }
+    lines = [_summary(groups, is_given=distance is not None)]
+    if len(groups):
+        rows = [
+            (f"g{number}", f"{len(group):,}", on_one_line(group[0]), f"{distances[-1]:.3g}")
+            for number, (group, distances) in enumerate(zip(groups.groups[:_N_SHOWN], groups.distances), start=1)
+        ]
+        lines += ["", table(("group", "images", "stays", "farthest"), rows, right=(1, 3))]
+        lines += [f"... and {len(groups) - _N_SHOWN:,} more groups"] * (len(groups) > _N_SHOWN)
+    if farthest:
+        lines += ["", "least like the others:"]
+        lines += [table(("distance", "image"), [(f"{far:.3g}", item_id) for item_id, far in farthest], right=(0,))]
+    lines += ["", f"all groups are in {target}"]
+    lines += [f"the largest are drawn in {sheet}"] * (result["sheet"] is not None)
+    lines += [f"nothing to draw in {sheet}"] * (sheet is not None and not len(groups))
+    lines += ["", _next(folder, target, wishes, embeddings)] if len(groups) else []
+    show(result, "\n".join(lines), as_json=as_json)
+
+
+def _vector_file(folder: Path) -> Path:
+    on_disk = folder / EMBEDDINGS_FILE.replace(".npz", ".npy")
+    found = on_disk if on_disk.exists() else folder / EMBEDDINGS_FILE
+    if not found.exists():
+        raise typer.BadParameter(f"there is no {found}: al-agent embed makes it, or name a file by --embeddings")
+    return found
+
+
+def _images(folder: Path) -> dict[str, str]:
+    if (folder / LOCAL_FILE).exists():
+        items = PlatformLocal(folder).list_items()
+        return {item.id: item.media for item in items if item.media is not None}
+    return images_below(folder)
+
+
+def _write(path: Path, groups: DuplicateGroups, item_ids: Sequence[str]) -> None:
+    """The columns of all items, whole or not at all."""
+    risky = [item_id for item_id in item_ids if item_id.startswith(_RUN_BY_SPREADSHEETS)]
+    if risky:  # they must stay as they are: the file is joined by them
+        warnings.warn(
+            f"{len(risky):,} names begin with a character that makes a spreadsheet run the cell, the first is {risky[0]!r}; "
+            f"do not open '{path}' with one",
+            stacklevel=2,
+        )
+    columns = groups.columns(item_ids)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_HEADER)
+    cells: list[list[Any]] = [columns[name].tolist() for name in _HEADER[1:]]
+    writer.writerows(zip(item_ids, *cells))
+    with written_whole(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def _summary(groups: DuplicateGroups, *, is_given: bool) -> str:
+    origin = "as asked" if is_given else "taken from the data"
+    reach = f"{groups.metric} distance {groups.distance:.3g}, {origin}"
+    if not len(groups):
+        return f"no near-duplicates among {groups.n_items:,} images\n({reach})"
+    n_redundant = len(groups.redundant)
+    return (
+        f"{n_redundant:,} of {groups.n_items:,} images ({n_redundant / groups.n_items:.1%}) are redundant: "
+        f"{len(groups):,} groups of near-duplicates\n({reach})"
+    )
+
+
+def _next(folder: Path, target: Path, wishes: Path, embeddings: Path | None) -> str:
+    """The commands to type now."""
+    where = shlex.quote(str(folder))
+    words = [f"al-agent query {where} -n 100", f"--strategies {shlex.quote(str(wishes))}"]
+    words += [f"--metadata {shlex.quote(str(target))}"]
+    words += [f"--embeddings {shlex.quote(str(embeddings))}"] * (embeddings is not None)
+    init = [] if (folder / LOCAL_FILE).exists() else [f"    al-agent init {where}"]
+    line = f"    {' '.join(words)}"
+    lines = (
+        [line]
+        if len(line) <= WIDTH
+        else [f"    {words[0]} \\", *(f"        {word} \\" for word in words[1:-1]), f"        {words[-1]}"]
+    )
+    return "\n".join(["next, different images and at most one of each group:", *init, *lines])
