@@ -64,7 +64,7 @@ from scorers import (  # noqa: E402
 
 from .agent import ActiveLearningAgent  # noqa: E402
 from .config import SamplerConfig, SamplingMethod  # noqa: E402
-from .embedding import Embeddings  # noqa: E402
+from .embedding import Embedder, Embeddings  # noqa: E402
 from .errors import (  # noqa: E402
     AgentError,
     AuthenticationFailed,
@@ -84,23 +84,32 @@ from .platforms.connection import Connection  # noqa: E402
 from .platforms.local import PlatformLocal  # noqa: E402
 
 if TYPE_CHECKING:
+    from .embedding.duplicates import DuplicateGroups, near_duplicates
+    from .embedding.images import ImageFiles
+    from .embedding.outliers import outliers
+    from .embedding.run import EmbeddingRun, embed_images
     from .engine.on_ray import RayEngine
     from .platforms.kili import PlatformKili
     from .platforms.label_studio import PlatformLabelStudio
     from .platforms.superannotate import PlatformSuperAnnotate
 
-_REMOTE = {  # loaded when asked for: they need an HTTP library, which is slow to load
-    "PlatformKili": "kili",
-    "PlatformLabelStudio": "label_studio",
-    "PlatformSuperAnnotate": "superannotate",
+_LATE = {  # loaded when asked for, from where: an HTTP library, Pillow and Ray are slow to load
+    "DuplicateGroups": ".embedding.duplicates",
+    "EmbeddingRun": ".embedding.run",
+    "ImageFiles": ".embedding.images",
+    "PlatformKili": ".platforms.kili",
+    "PlatformLabelStudio": ".platforms.label_studio",
+    "PlatformSuperAnnotate": ".platforms.superannotate",
+    "RayEngine": ".engine.on_ray",
+    "embed_images": ".embedding.run",
+    "near_duplicates": ".embedding.duplicates",
+    "outliers": ".embedding.outliers",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _REMOTE:
-        return getattr(importlib.import_module(f".platforms.{_REMOTE[name]}", __name__), name)
-    if name == "RayEngine":
-        return importlib.import_module(".engine.on_ray", __name__).RayEngine
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name], __name__), name)
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415  # seldom asked for, and slow to load
 
@@ -120,10 +129,14 @@ __all__ = [
     "Connection",
     "DetectionPredictions",
     "Diversity",
+    "DuplicateGroups",
+    "Embedder",
+    "EmbeddingRun",
     "Embeddings",
     "EnsemblePredictions",
     "Exclude",
     "Guess",
+    "ImageFiles",
     "Include",
     "Item",
     "ItemState",
@@ -163,5 +176,8 @@ __all__ = [
     "Typicality",
     "Unavailable",
     "Weight",
+    "embed_images",
     "formats",
+    "near_duplicates",
+    "outliers",
 ]

@@ -26,10 +26,11 @@ def _patches(options: Mapping[str, Any]) -> Embedder:
     from ..embedding.patches import PatchEmbedder  # noqa: PLC0415  # each method loads what it needs
 
     settings = dict(options)
-    height, width = settings.pop("size", (64, 64))
-    if height != width:
-        raise typer.BadParameter("--size of patches is one number: 32, 64 or 128")
-    return PatchEmbedder(side=height, **settings)
+    if "size" in settings:
+        settings["side"], width = settings.pop("size")
+        if settings["side"] != width:
+            raise typer.BadParameter("--size of patches is one number: 32 or 64")
+    return PatchEmbedder(**settings)
 
 
 def _self_supervised(options: Mapping[str, Any]) -> Embedder:

@@ -234,7 +234,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--model", "a/b", "--onnx", "m.onnx"], "--model and --onnx are two ways to embed; give one"),
     (["--method", "onnx"], "the method onnx needs --onnx"),
     (["--size", "big"], "--size 'big' is no size in pixels; write 224, or 240x320"),
-    (["--size", "32x64"], "--size of patches is one number: 32, 64 or 128"),
+    (["--size", "32x64"], "--size of patches is one number: 32 or 64"),
     (["--onnx", "m.onnx", "--mean", "1,2"], "--mean '1,2' is no number, nor three with commas"),
     (["--dimensions", "0"], "--dimensions 0 is less than 1"),
     (["--map", "m.jpg"], "--map m.jpg does not end in .png"),
