@@ -19,12 +19,12 @@ def as_array(value: Any, what: str) -> npt.NDArray[Any]:
     Raises:
         ValueError: It cannot be read as numbers or booleans.
     """
-    if hasattr(value, "detach"):
-        value = value.detach()
-        if "bfloat16" in str(getattr(value, "dtype", "")):
-            value = value.float()
-        value = value.cpu()
     try:
+        if hasattr(value, "detach"):
+            value = value.detach()
+            if "bfloat16" in str(getattr(value, "dtype", "")):
+                value = value.float()
+            value = value.cpu()
         array = np.asarray(value)
         if "bfloat16" in str(array.dtype):  # JAX brings a type of its own
             array = array.astype(np.float32)
@@ -33,13 +33,6 @@ def as_array(value: Any, what: str) -> npt.NDArray[Any]:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{what} holds values of type {array.dtype}; expected numbers")
     return array
-
-
-def has_fields(value: Any, *names: str) -> bool:
-    """Whether a dictionary has these keys, or an object these attributes."""
-    if isinstance(value, Mapping):
-        return all(name in value for name in names)
-    return all(hasattr(value, name) for name in names)
 
 
 def field(value: Any, name: str, what: str) -> Any:
@@ -53,8 +46,24 @@ def field(value: Any, name: str, what: str) -> Any:
     Raises:
         ValueError: There is no such field. The message lists those that there are.
     """
-    if has_fields(value, name):
+    try:
         return value[name] if isinstance(value, Mapping) else getattr(value, name)
-    present = list(value) if isinstance(value, Mapping) else [key for key in dir(value) if not key.startswith("_")]
-    listed = ", ".join(map(str, present[:12])) or "nothing"
-    raise ValueError(f"{what} is {type(value).__name__} without {name!r}; it has {listed}")
+    except (KeyError, AttributeError):
+        listed = ", ".join(_field_names(value)[:12]) or "nothing"
+        raise ValueError(f"{what} is {type(value).__name__} without {name!r}; it has {listed}") from None
+
+
+def copied(value: Any, name: str, what: str) -> npt.NDArray[Any]:
+    """A field as an array of its own, which lets go of the value.
+
+    Raises:
+        ValueError: There is no such field, or it cannot be read as numbers.
+    """
+    return as_array(field(value, name, what), f"{name} of {what}").copy()
+
+
+def _field_names(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [str(key) for key in value]
+    public = (key for key in dir(value) if not key.startswith("_"))
+    return [key for key in public if not callable(getattr(type(value), key, None)) and hasattr(value, key)]

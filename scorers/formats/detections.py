@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ..predictions.detection import DetectionPredictions
 from .arrays import as_array
-from .labels import label_indices, names_in_order
+from .items import checked_size
+from .labels import ClassNames, label_indices, names_in_order
 from .pixels import Convention, relative_corners
 
 
@@ -24,10 +25,9 @@ class DetectionRows:
         class_names: Names of the classes by index; None: labels that are names get the sorted names that occur.
     """
 
-    def __init__(self, convention: Convention, *, class_names: Mapping[int, str] | Iterable[str] | None = None) -> None:
+    def __init__(self, convention: Convention, *, class_names: ClassNames | None = None) -> None:
         self._convention = convention
         self._class_names = names_in_order(class_names)
-        self._known_names = frozenset(self._class_names or ())
         self._item_ids: list[str] = []
         self._boxes: list[npt.NDArray[Any]] = []
         self._scores: list[npt.NDArray[Any]] = []
@@ -59,7 +59,7 @@ class DetectionRows:
         Raises:
             ValueError: Counts that differ, or a size that is no size. The message names the item.
         """
-        checked_size = None if size is None else _checked_size(size, item_id)
+        width_height = None if size is None else checked_size(size, item_id)
         corners = as_array(boxes, f"boxes of {item_id!r}").copy()
         if corners.size == 0:
             corners = corners.reshape(0, 4)
@@ -70,11 +70,10 @@ class DetectionRows:
         if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
             indices = None
             n_labels = len(names)
-            for number, label in enumerate(names if self._class_names else ()):
-                if label not in self._known_names:
-                    label_indices([label], self._class_names, f"label of box {number} of {item_id!r}")  # raises
         else:
             indices = as_array(labels, f"labels of {item_id!r}").reshape(-1).copy()
+            if indices.dtype.kind == "b" or (indices.dtype.kind == "f" and not (indices == np.floor(indices)).all()):
+                raise ValueError(f"labels of {item_id!r} are {indices.tolist()}; expected whole numbers, or names")
             n_labels = len(indices)
         for n, what in ((len(confidences), "scores"), (n_labels, "labels")):
             if n != len(corners):
@@ -94,7 +93,7 @@ class DetectionRows:
         self._item_ids.append(item_id)
         self._boxes.append(corners)
         self._scores.append(confidences)
-        self._sizes.append(checked_size)
+        self._sizes.append(width_height)
 
     def predictions(self) -> DetectionPredictions:
         """All that was taken in, checked.
@@ -122,7 +121,7 @@ class DetectionRows:
         names = self._class_names
         labels: npt.NDArray[Any] = np.concatenate([*self._labels, np.empty(0, dtype=np.int64)])
         if self._names:
-            labels, names = label_indices(self._names, names)
+            labels, names = label_indices(self._names, names, box_name)
         return DetectionPredictions(
             self._item_ids,
             relative_corners(boxes, sizes, self._convention, box_name),
@@ -132,13 +131,3 @@ class DetectionRows:
             np.concatenate(self._probabilities) if self._probabilities else None,
             names,
         )
-
-
-def _checked_size(size: Sequence[Any], item_id: str) -> tuple[float, float]:
-    try:
-        width, height = (float(side) for side in size)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the image size of {item_id!r} is {size!r}; expected (width, height) in pixels") from error
-    if not (0 < width < np.inf and 0 < height < np.inf):
-        raise ValueError(f"the image of {item_id!r} is {width:g} x {height:g} pixels; expected two positive numbers")
-    return width, height

@@ -10,11 +10,12 @@ from ..predictions.keypoints import KeypointPredictions
 from .arrays import as_array, field
 from .detections import DetectionRows
 from .items import paired, width_and_height
+from .labels import ClassNames
 from .poses import KeypointRows
 
 
 def detections(
-    item_ids: Iterable[str], outputs: Iterable[Any], *, class_names: Iterable[str] | None = None
+    item_ids: Iterable[str], outputs: Iterable[Any], *, class_names: ClassNames | None = None
 ) -> DetectionPredictions:
     """Predictions from `pred_boxes`, `scores` and `pred_classes`; masks come with boxes, and are not read.
 
@@ -35,7 +36,7 @@ def detections(
         [[0.1, 0.2, 0.6, 0.8]]
     """
     rows = DetectionRows("xyxy", class_names=class_names)
-    for item_id, instances in paired(item_ids, outputs, "outputs"):
+    for item_id, instances in paired(item_ids, outputs, field_of_one="image_size"):
         found, size, what = _instances(instances, item_id)
         boxes = field(field(found, "pred_boxes", what), "tensor", f"pred_boxes of {item_id!r}")
         rows.add(item_id, boxes, field(found, "scores", what), field(found, "pred_classes", what), size=size)
@@ -43,7 +44,7 @@ def detections(
 
 
 def keypoints(
-    item_ids: Iterable[str], outputs: Iterable[Any], *, keypoint_names: Iterable[str] | None = None
+    item_ids: Iterable[str], outputs: Iterable[Any], *, keypoint_names: ClassNames | None = None
 ) -> KeypointPredictions:
     """Predictions from `pred_keypoints (m, k, 3)`: x and y in pixels, and a score; arguments and errors as for `detections`.
 
@@ -57,7 +58,7 @@ def keypoints(
         [[0.75]]
     """
     rows = KeypointRows(activation="clip", keypoint_names=keypoint_names)
-    for item_id, instances in paired(item_ids, outputs, "outputs"):
+    for item_id, instances in paired(item_ids, outputs, field_of_one="image_size"):
         found, size, what = _instances(instances, item_id)
         places = as_array(field(found, "pred_keypoints", what), f"pred_keypoints of {item_id!r}")
         if len(places) and (places.ndim != 3 or places.shape[2] != 3):

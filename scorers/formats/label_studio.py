@@ -9,20 +9,18 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ..predictions.detection import DetectionPredictions
 from .arrays import field
 from .detections import DetectionRows
 from .items import found_items
 from .json_files import read_json
+from .labels import ClassNames
 from .names import ItemNames
 
 _UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)\Z")
 _BUCKETS = frozenset({"s3", "gs", "azure-blob"})
 
-Tasks = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
+Tasks = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
 def detections(
@@ -32,14 +30,17 @@ def detections(
     is_complete: bool = True,
     image_field: str | None = None,
     model_version: str | None = None,
-    class_names: Iterable[str] | None = None,
+    class_names: ClassNames | None = None,
 ) -> DetectionPredictions:
-    """Predictions from the rectangles and polygons of each task's prediction, as a JSON export has them.
+    """Predictions from the rectangles and polygons of each task's prediction, as `GET /api/tasks?fields=all` gives them.
+
+    Label Studio's JSON export holds only the ids of predictions, and is refused. An export snapshot holds them whole when it
+    is made with the serialization option `{"predictions": {"only_id": false}}`.
 
     A rotated rectangle and a polygon are read as the upright box around them. Every region needs a `score`.
 
     Args:
-        tasks: Path of a JSON export, or its list of `{"data", "predictions"}`.
+        tasks: A list of `{"data", "predictions"}`, alone or in the answer `{"tasks": [...]}`, or the path of its JSON file.
         item_ids: n unique item ids, which the file names of the images are matched to. A task without predictions has no
             boxes.
         is_complete: Whether every item must have a task; if not, those without are left out.
@@ -58,10 +59,7 @@ def detections(
         >>> detections([task], item_ids=["a.jpg"]).boxes.round(3).tolist()
         [[0.1, 0.2, 0.6, 0.8]]
     """
-    where = repr(os.fspath(tasks)) if isinstance(tasks, str | os.PathLike) else "tasks"
-    content = read_json(tasks, "tasks") if isinstance(tasks, str | os.PathLike) else tasks
-    if isinstance(content, Mapping) or not isinstance(content, Iterable):
-        raise ValueError(f"{where} is {type(content).__name__}; expected the list of tasks that a JSON export has")
+    content, where = _list_of_tasks(tasks)
     known = ItemNames(item_ids)
     found: dict[str, list[Mapping[str, Any]]] = {}
     versions: set[str] = set()
@@ -70,8 +68,10 @@ def detections(
         item_id = known.find(image_path(_address(task, image_field, at)), at)
         if item_id in found:
             raise ValueError(f"{at} is a second one of {item_id!r}; expected one for each image")
-        predictions = [_of_dict(one, at) for one in task.get("predictions") or []]
+        predictions = [_of_dict(one, f"a prediction of {at}") for one in task.get("predictions") or []]
         predictions = [p for p in predictions if model_version is None or p.get("model_version") == model_version]
+        if len(predictions) > len({str(prediction.get("model_version")) for prediction in predictions}):
+            raise ValueError(f"{at} has several predictions of one version; delete all but the last in Label Studio")
         versions |= {str(prediction.get("model_version")) for prediction in predictions}
         found[item_id] = [_of_dict(region, at) for prediction in predictions for region in prediction.get("result") or []]
     if len(versions) > 1:
@@ -112,6 +112,22 @@ def image_path(address: str) -> str:
     return urllib.parse.unquote(uploaded[1] if uploaded else parts.path).strip("/")
 
 
+def _list_of_tasks(tasks: Tasks) -> tuple[Iterable[Any], str]:
+    """The tasks, and what messages call the place where they are."""
+    where = repr(os.fspath(tasks)) if isinstance(tasks, str | os.PathLike) else "tasks"
+    content = read_json(tasks, "tasks") if isinstance(tasks, str | os.PathLike) else tasks
+    n_there = 0
+    if isinstance(content, Mapping):
+        n_there = content.get("total", 0)
+        content = field(content, "tasks", where)
+    if isinstance(content, str | Mapping) or not isinstance(content, Iterable):
+        raise ValueError(f"{where} is {type(content).__name__}; expected a list of tasks")
+    content = list(content)
+    if len(content) < n_there:
+        raise ValueError(f"{where} has {len(content):,} of {n_there:,} tasks; ask for them all: page_size=1000000")
+    return content, where
+
+
 def _address(task: Any, image_field: str | None, at: str) -> str:
     data = _of_dict(field(_of_dict(task, at), "data", at), f"the data of {at}")
     name = next(iter(data)) if image_field is None and len(data) == 1 else image_field
@@ -125,9 +141,10 @@ def _address(task: Any, image_field: str | None, at: str) -> str:
 
 def _of_dict(value: Any, at: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(
-            f"{at} has {type(value).__name__} where an object is due; export the tasks as JSON, with predictions"
-        )
+        hint = ""
+        if isinstance(value, int):
+            hint = ". A JSON export has only ids of predictions: take what GET /api/tasks?project=...&fields=all answers"
+        raise ValueError(f"{at} is {value!r:.40}; expected an object{hint}")
     return value
 
 
@@ -153,28 +170,30 @@ def _region(region: Mapping[str, Any], at: str) -> tuple[list[float], str] | Non
         raise ValueError(f"{at} has the labels {labels!r}; expected one label")
     try:
         if kind == "polygonlabels":
-            points = np.array(value.get("points"), dtype=np.float64).reshape(-1, 2)
+            corners = [(float(x), float(y)) for x, y in value["points"]]
         else:
-            x, y, width, height = (float(field(value, side, at)) for side in ("x", "y", "width", "height"))
-            if width < 0 or height < 0:
-                raise ValueError("a negative size")
-            turn = math.radians(float(value.get("rotation") or 0))
-            points = np.array([x, y]) + _rectangle(width, height, turn, _aspect(region))
-        low, high = points.min(axis=0), points.max(axis=0)
-    except (TypeError, ValueError) as error:
+            corners = _rectangle(value, region)
+        xs, ys = zip(*corners)
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{at} has the value {value!r}, which is no shape in percent of the image: {error}") from error
-    return [*(low / 100).tolist(), *(high / 100).tolist()], labels[0]
+    return [min(xs) / 100, min(ys) / 100, max(xs) / 100, max(ys) / 100], labels[0]
 
 
-def _aspect(region: Mapping[str, Any]) -> float:
-    """Width over height of the image: percents of the two sides are of different lengths."""
-    width, height = region.get("original_width"), region.get("original_height")
-    return float(width) / float(height) if width and height else 1.0
-
-
-def _rectangle(width: float, height: float, angle: float, aspect: float) -> npt.NDArray[np.float64]:
-    """The four corners of a rectangle that is turned clockwise around its upper left corner, from there, in percent."""
-    right, down = np.array([[0, 0], [width, 0], [0, height], [width, height]]).T
-    right = right * aspect
-    turned = np.stack([right * np.cos(angle) - down * np.sin(angle), right * np.sin(angle) + down * np.cos(angle)], axis=1)
-    return np.asarray(turned / [aspect, 1.0], dtype=np.float64)
+def _rectangle(value: Mapping[str, Any], region: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """The corners of a rectangle, which may be turned clockwise around its upper left corner, in percent."""
+    x, y, width, height = (float(value[side]) for side in ("x", "y", "width", "height"))
+    if width < 0 or height < 0:
+        raise ValueError("a negative size")
+    angle = math.radians(float(value.get("rotation") or 0))
+    if not angle:
+        return [(x, y), (x + width, y + height)]
+    image_width, image_height = region.get("original_width"), region.get("original_height")
+    if not image_width or not image_height:
+        raise ValueError("it is turned, and its region has no original_width and original_height")
+    aspect = float(image_width) / float(image_height)  # percents of the two sides are of different lengths
+    cos, sin = math.cos(angle), math.sin(angle)
+    return [
+        (x + right * cos - down * sin / aspect, y + right * sin * aspect + down * cos)
+        for right in (0.0, width)
+        for down in (0.0, height)
+    ]

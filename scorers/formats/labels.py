@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..predictions.parts import checked_names
 
+ClassNames = Mapping[int, str] | Iterable[str]
+"""A name for each class: by index, as `model.config.id2label` or `results[0].names`, or in the order of the indices."""
 
-def names_in_order(class_names: Mapping[int, str] | Iterable[str] | None) -> tuple[str, ...] | None:
+
+def names_in_order(class_names: ClassNames | None) -> tuple[str, ...] | None:
     """The class names by index, from a sequence or from a dictionary of index to name, as YOLO's data files have it.
 
     Raises:
@@ -33,14 +36,14 @@ def names_in_order(class_names: Mapping[int, str] | Iterable[str] | None) -> tup
 
 
 def label_indices(
-    labels: Sequence[str], class_names: Iterable[str] | None, row_name: object = "label"
+    labels: Sequence[str], class_names: ClassNames | None, row_name: Callable[[int], str] = "row {}".format
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """The index of each label among the class names.
 
     Args:
         labels: m names.
         class_names: The classes in the order of their indices; None takes the names that occur, sorted.
-        row_name: What messages call the labels.
+        row_name: Gives a row's name for messages.
 
     Returns:
         `(m,)` indices, and the class names.
@@ -58,8 +61,11 @@ def label_indices(
     if len(index_of) != len(names):
         doubled = next(name for index, name in enumerate(names) if index_of[name] != index)
         raise ValueError(f"class_names has {doubled!r} twice; expected each class once")
-    unknown = [name for name in labels if name not in index_of]
-    if unknown:
+    try:
+        return np.array([index_of[name] for name in labels], dtype=np.int64), names
+    except KeyError as error:
+        row = list(labels).index(error.args[0])
         listed = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
-        raise ValueError(f"the {row_name} {unknown[0]!r} is none of the {len(names)} class names: {listed}")
-    return np.array([index_of[name] for name in labels], dtype=np.int64), names
+        raise ValueError(
+            f"the label of {row_name(row)} is {labels[row]!r}; expected one of the {len(names)} class names {listed}"
+        ) from None

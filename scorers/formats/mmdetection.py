@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy.typing as npt
+
 from ..predictions.detection import DetectionPredictions
-from .arrays import field
+from .arrays import copied, field
 from .detections import DetectionRows
 from .items import matched_by_path, width_and_height
+from .labels import ClassNames
 
 
 def detections(
-    samples: Iterable[Any], *, item_ids: Iterable[str], class_names: Iterable[str] | None = None
+    samples: Iterable[Any], *, item_ids: Iterable[str], class_names: ClassNames | None = None
 ) -> DetectionPredictions:
     """Predictions from `pred_instances`: `bboxes`, `scores` and `labels` in pixels of the original image (`ori_shape`).
 
@@ -32,9 +35,21 @@ def detections(
         [[0.1, 0.2, 0.6, 0.8]]
     """
     rows = DetectionRows("xyxy", class_names=class_names)
-    for item_id, sample in matched_by_path(samples, item_ids, "img_path", "sample").items():
-        what = f"the sample of {item_id!r}"
-        instances = field(sample, "pred_instances", what)
-        boxes, scores, labels = (field(instances, name, what) for name in ("bboxes", "scores", "labels"))
-        rows.add(item_id, boxes, scores, labels, size=width_and_height(field(sample, "ori_shape", what), "ori_shape"))
+    for item_id, (boxes, scores, labels, size) in matched_by_path(samples, item_ids, "img_path", "sample", _boxes).items():
+        rows.add(item_id, boxes, scores, labels, size=size)
     return rows.predictions()
+
+
+def _boxes(item_id: str, sample: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], tuple[float, float]]:
+    instances, size = predicted(item_id, sample)
+    boxes, scores, labels = (
+        copied(instances, name, f"predictions of {item_id!r}") for name in ("bboxes", "scores", "labels")
+    )
+    return boxes, scores, labels, size
+
+
+def predicted(item_id: str, sample: Any) -> tuple[Any, tuple[float, float]]:
+    """The predicted instances of a sample of OpenMMLab, and the width and height of its image."""
+    what = f"the sample of {item_id!r}"
+    size = width_and_height(field(sample, "ori_shape", what), f"ori_shape of {item_id!r}")
+    return field(sample, "pred_instances", what), size

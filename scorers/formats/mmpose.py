@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy.typing as npt
+
 from ..predictions.keypoints import KeypointPredictions
-from .arrays import field
-from .items import matched_by_path, width_and_height
+from .arrays import copied
+from .items import matched_by_path
+from .labels import ClassNames
+from .mmdetection import predicted
 from .poses import Activation, KeypointRows
 
 
@@ -16,7 +20,7 @@ def keypoints(
     *,
     item_ids: Iterable[str],
     activation: Activation = "none",
-    keypoint_names: Iterable[str] | None = None,
+    keypoint_names: ClassNames | None = None,
 ) -> KeypointPredictions:
     """Predictions from `pred_instances`: `keypoints` and `keypoint_scores` in pixels of the original image (`ori_shape`).
 
@@ -24,7 +28,8 @@ def keypoints(
         samples: A `PoseDataSample` for each image, in any order; told apart by `img_path`. A generator is read once. Where a
             top-down model gave one sample a person, merge those of an image first (`merge_data_samples`).
         item_ids: n unique item ids, which the file names of `img_path` are matched to.
-        activation: `sigmoid` where the model's scores are no confidences in [0, 1].
+        activation: `none` for confidences in [0, 1]; `clip` for heights of heat maps, which leave that range a little;
+            `sigmoid` for logits.
         keypoint_names: A name for each keypoint.
 
     Raises:
@@ -38,9 +43,12 @@ def keypoints(
         [[0.75, 0.5]]
     """
     rows = KeypointRows(activation=activation, keypoint_names=keypoint_names)
-    for item_id, sample in matched_by_path(samples, item_ids, "img_path", "sample").items():
-        what = f"the sample of {item_id!r}"
-        instances = field(sample, "pred_instances", what)
-        size = width_and_height(field(sample, "ori_shape", what), f"ori_shape of {item_id!r}")
-        rows.add(item_id, field(instances, "keypoints", what), field(instances, "keypoint_scores", what), size=size)
+    for item_id, (places, sure, size) in matched_by_path(samples, item_ids, "img_path", "sample", _poses).items():
+        rows.add(item_id, places, sure, size=size)
     return rows.predictions()
+
+
+def _poses(item_id: str, sample: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[float, float]]:
+    instances, size = predicted(item_id, sample)
+    places, sure = (copied(instances, name, f"predictions of {item_id!r}") for name in ("keypoints", "keypoint_scores"))
+    return places, sure, size

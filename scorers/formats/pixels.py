@@ -80,7 +80,7 @@ def relative_corners(
             first_far = start + int(is_far.argmax())
         n_far += int(is_far.sum())
         result[rows] = np.clip(corners / np.tile(unit, 2), 0.0, 1.0)
-    if sizes is not None and len(boxes) and largest <= 1 and sizes.min() > 2 * _MOST_FRACTION:
+    if sizes is not None and len(boxes) and largest <= 1 + _FAR and sizes.min() > 2 * _MOST_FRACTION:
         raise ValueError(
             f"all boxes lie within one pixel, the first, {row_name(0)}, is {_shown(boxes[0])}; {wanted}: multiply fractions "
             "by the image's width and height"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ..predictions.keypoints import KeypointPredictions
 from .arrays import as_array
-from .labels import names_in_order
+from .items import checked_size
+from .labels import ClassNames, names_in_order
 
 Activation = Literal["none", "clip", "sigmoid"]
 """What turns a model's numbers into confidences in [0, 1]: nothing, cutting off what lies outside, the logistic function."""
@@ -20,17 +21,15 @@ class KeypointRows:
     """The keypoints of items, taken in item by item and turned into a value at the end.
 
     Args:
-        activation: What is done to confidences.
+        activation: What is done to confidences; None: nothing, and the reader offers no choice.
         keypoint_names: A name for each keypoint.
 
     Raises:
         ValueError: No such activation.
     """
 
-    def __init__(
-        self, *, activation: Activation = "none", keypoint_names: Mapping[int, str] | Iterable[str] | None = None
-    ) -> None:
-        if activation not in get_args(Activation):
+    def __init__(self, *, activation: Activation | None = None, keypoint_names: ClassNames | None = None) -> None:
+        if activation is not None and activation not in get_args(Activation):
             raise ValueError(f"activation is {activation!r}; expected one of {', '.join(map(repr, get_args(Activation)))}")
         self._activation = activation
         self._keypoint_names = names_in_order(keypoint_names)
@@ -63,7 +62,7 @@ class KeypointRows:
         places = as_array(keypoints, f"keypoints of {item_id!r}")
         scores = np.empty(0)
         if instance_scores is not None:
-            scores = as_array(instance_scores, f"instance scores of {item_id!r}").reshape(-1)
+            scores = as_array(instance_scores, f"instance scores of {item_id!r}").reshape(-1).copy()
         if not sure.size and not places.size and not scores.size:
             self._item_ids.append(item_id)
             self._counts.append(0)
@@ -85,7 +84,12 @@ class KeypointRows:
             sure = 1 / (1 + np.exp(-np.clip(sure, -700, 700)))
         elif self._activation == "clip":
             sure = np.clip(sure, 0.0, 1.0)
-        unit = np.array((1.0, 1.0) if size is None else size, dtype=np.float64)
+        elif self._activation == "none" and not (sure.min() >= 0 and sure.max() <= 1):
+            raise ValueError(
+                f"keypoint confidences of {item_id!r} reach from {sure.min():.3g} to {sure.max():.3g}; expected [0, 1]: set "
+                "activation='clip' where heights of heat maps leave it a little, 'sigmoid' where they are logits"
+            )
+        unit = np.array((1.0, 1.0) if size is None else checked_size(size, item_id))
         self._item_ids.append(item_id)
         self._counts.append(len(sure))
         self._parts.append((places[:, :, :2] / unit, sure, scores))

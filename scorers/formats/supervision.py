@@ -8,7 +8,8 @@ from typing import Any
 from ..predictions.detection import DetectionPredictions
 from .arrays import field
 from .detections import DetectionRows
-from .items import ImageSizes, paired, sizes_by_item
+from .items import ImageSizes, paired_with_sizes
+from .labels import ClassNames
 
 
 def detections(
@@ -16,7 +17,7 @@ def detections(
     outputs: Iterable[Any],
     *,
     image_sizes: ImageSizes,
-    class_names: Iterable[str] | None = None,
+    class_names: ClassNames | None = None,
 ) -> DetectionPredictions:
     """Predictions from `xyxy`, `confidence` and `class_id`.
 
@@ -35,14 +36,12 @@ def detections(
         >>> detections(["a.jpg"], [output], image_sizes=[(100, 100)]).boxes.tolist()
         [[0.1, 0.2, 0.6, 0.8]]
     """
-    ids = tuple(item_ids)
-    sizes = sizes_by_item(ids, image_sizes)
     rows = DetectionRows("xyxy", class_names=class_names)
-    for item_id, output in paired(ids, outputs, "outputs"):
+    for item_id, output, size in paired_with_sizes(item_ids, outputs, image_sizes, field_of_one="xyxy"):
         what = f"the detections of {item_id!r}"
         boxes, scores, labels = (field(output, name, what) for name in ("xyxy", "confidence", "class_id"))
         if len(boxes) and (scores is None or labels is None):
             missing = "confidence" if scores is None else "class_id"
             raise ValueError(f"{what} have no {missing}; without it nothing can be scored: keep it when converting")
-        rows.add(item_id, boxes, [] if scores is None else scores, [] if labels is None else labels, size=sizes[item_id])
+        rows.add(item_id, boxes, [] if scores is None else scores, [] if labels is None else labels, size=size)
     return rows.predictions()

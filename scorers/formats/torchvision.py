@@ -9,7 +9,8 @@ from ..predictions.detection import DetectionPredictions
 from ..predictions.keypoints import KeypointPredictions
 from .arrays import field
 from .detections import DetectionRows
-from .items import ImageSizes, paired, sizes_by_item
+from .items import ImageSizes, paired_with_sizes
+from .labels import ClassNames
 from .poses import Activation, KeypointRows
 
 
@@ -18,7 +19,7 @@ def detections(
     outputs: Iterable[Mapping[str, Any]],
     *,
     image_sizes: ImageSizes,
-    class_names: Iterable[str] | None = None,
+    class_names: ClassNames | None = None,
 ) -> DetectionPredictions:
     """Predictions from `{"boxes", "labels", "scores"}`, boxes as corners in pixels; other fields are not read.
 
@@ -40,12 +41,10 @@ def detections(
         >>> predictions.boxes.tolist()
         [[0.1, 0.2, 0.6, 0.8]]
     """
-    ids = tuple(item_ids)
-    sizes = sizes_by_item(ids, image_sizes)
     rows = DetectionRows("xyxy", class_names=class_names)
-    for item_id, output in paired(ids, outputs, "outputs"):
+    for item_id, output, size in paired_with_sizes(item_ids, outputs, image_sizes):
         boxes, scores, labels = (field(output, name, f"the output of {item_id!r}") for name in ("boxes", "scores", "labels"))
-        rows.add(item_id, boxes, scores, labels, size=sizes[item_id])
+        rows.add(item_id, boxes, scores, labels, size=size)
     return rows.predictions()
 
 
@@ -55,7 +54,7 @@ def keypoints(
     *,
     image_sizes: ImageSizes,
     activation: Activation = "sigmoid",
-    keypoint_names: Iterable[str] | None = None,
+    keypoint_names: ClassNames | None = None,
 ) -> KeypointPredictions:
     """Predictions from `{"keypoints", "keypoints_scores"}`, and the instances' `scores`, of Keypoint R-CNN.
 
@@ -65,7 +64,7 @@ def keypoints(
             (m,)`. A generator is read once.
         image_sizes: Width and height in pixels of the images that the model was given.
         activation: Keypoint R-CNN's scores are heights of its heat maps before any activation, so the logistic function is
-            the default; `none` where they are confidences already.
+            the default; `none` or `clip` where they are confidences already.
         keypoint_names: A name for each keypoint.
 
     Raises:
@@ -76,12 +75,10 @@ def keypoints(
         >>> keypoints(["a.jpg"], [output], image_sizes=[(100, 100)]).confidences.tolist()
         [[0.5]]
     """
-    ids = tuple(item_ids)
-    sizes = sizes_by_item(ids, image_sizes)
     rows = KeypointRows(activation=activation, keypoint_names=keypoint_names)
-    for item_id, output in paired(ids, outputs, "outputs"):
+    for item_id, output, size in paired_with_sizes(item_ids, outputs, image_sizes):
         places, sure, scores = (
             field(output, name, f"the output of {item_id!r}") for name in ("keypoints", "keypoints_scores", "scores")
         )
-        rows.add(item_id, places, sure, size=sizes[item_id], instance_scores=scores)
+        rows.add(item_id, places, sure, size=size, instance_scores=scores)
     return rows.predictions()

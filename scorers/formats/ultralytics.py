@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..predictions.classification import ClassificationPredictions
 from ..predictions.detection import DetectionPredictions
 from ..predictions.keypoints import KeypointPredictions
-from .arrays import as_array, field
+from .arrays import copied, field
 from .detections import DetectionRows
 from .items import matched_by_path, width_and_height
-from .labels import names_in_order
+from .labels import ClassNames, names_in_order
 from .poses import KeypointRows
+
+_Size = tuple[float, float]
+_Array = npt.NDArray[Any]
 
 
 def detections(results: Iterable[Any], *, item_ids: Iterable[str]) -> DetectionPredictions:
@@ -35,18 +39,10 @@ def detections(results: Iterable[Any], *, item_ids: Iterable[str]) -> DetectionP
         >>> detections([result], item_ids=["a.jpg"]).boxes.tolist()
         [[0.1, 0.2, 0.6, 0.8]]
     """
-    by_item = matched_by_path(results, item_ids, "path", "result")
-    rows = DetectionRows("xyxy", class_names=_names(by_item))
-    for item_id, result in by_item.items():
-        what = f"the result of {item_id!r}"
-        boxes = field(result, "boxes", what)
-        if boxes is None:
-            boxes = getattr(result, "obb", None)
-        if boxes is None:
-            raise ValueError(f"{what} has no boxes; is this a detection model's?")
-        corners, scores, labels = (field(boxes, name, f"boxes of {item_id!r}") for name in ("xyxy", "conf", "cls"))
-        classes = as_array(labels, f"cls of {item_id!r}")  # whole numbers as floats
-        rows.add(item_id, corners, scores, classes, size=width_and_height(result.orig_shape, f"orig_shape of {item_id!r}"))
+    found = matched_by_path(results, item_ids, "path", "result", _boxes)
+    rows = DetectionRows("xyxy", class_names=next(iter(found.values()))[-1])
+    for item_id, (corners, scores, labels, size, _) in found.items():
+        rows.add(item_id, corners, scores, labels, size=size)
     return rows.predictions()
 
 
@@ -59,18 +55,16 @@ def classifications(results: Iterable[Any], *, item_ids: Iterable[str]) -> Class
         >>> classifications([result], item_ids=["a.jpg"]).probabilities.tolist()
         [[0.25, 0.75]]
     """
-    by_item = matched_by_path(results, item_ids, "path", "result")
-    rows = []
-    for item_id, result in by_item.items():
-        probabilities = field(result, "probs", f"the result of {item_id!r}")
-        if probabilities is None:
-            raise ValueError(f"the result of {item_id!r} has no probs; is this a classification model's?")
-        rows.append(as_array(field(probabilities, "data", f"probs of {item_id!r}"), f"probs of {item_id!r}"))
-    return ClassificationPredictions(tuple(by_item), np.stack(rows), class_names=_names(by_item))
+    found = matched_by_path(results, item_ids, "path", "result", _probabilities)
+    first, names = next(iter(found.values()))
+    for item_id, (row, _) in found.items():
+        if row.ndim != 1 or len(row) != len(first):
+            raise ValueError(f"probs of {item_id!r} have shape {row.shape}; expected (c,), the same for all images")
+    return ClassificationPredictions(tuple(found), np.stack([row for row, _ in found.values()]), class_names=names)
 
 
 def keypoints(
-    results: Iterable[Any], *, item_ids: Iterable[str], keypoint_names: Iterable[str] | None = None
+    results: Iterable[Any], *, item_ids: Iterable[str], keypoint_names: ClassNames | None = None
 ) -> KeypointPredictions:
     """Predictions from the `keypoints` of every image, a pose model's; arguments and errors as for `detections`.
 
@@ -82,19 +76,44 @@ def keypoints(
         [[0.75, 0.5]]
     """
     rows = KeypointRows(keypoint_names=keypoint_names)
-    for item_id, result in matched_by_path(results, item_ids, "path", "result").items():
-        what = f"the result of {item_id!r}"
-        found, boxes = field(result, "keypoints", what), getattr(result, "boxes", None)
-        if found is None:
-            raise ValueError(f"{what} has no keypoints; is this a pose model's?")
-        places, sure = (field(found, name, f"keypoints of {item_id!r}") for name in ("xy", "conf"))
-        if sure is None and len(places):
-            raise ValueError(f"keypoints of {item_id!r} have no confidences; the model needs a third keypoint dimension")
-        size = width_and_height(field(result, "orig_shape", what), f"orig_shape of {item_id!r}")
-        scores = None if boxes is None else field(boxes, "conf", what)
-        rows.add(item_id, places, [] if sure is None else sure, size=size, instance_scores=scores)
+    for item_id, (places, sure, scores, size) in matched_by_path(results, item_ids, "path", "result", _poses).items():
+        rows.add(item_id, places, sure, size=size, instance_scores=scores)
     return rows.predictions()
 
 
-def _names(by_item: dict[str, Any]) -> tuple[str, ...] | None:
-    return names_in_order(getattr(next(iter(by_item.values())), "names", None))
+def _boxes(item_id: str, result: Any) -> tuple[_Array, _Array, _Array, _Size, tuple[str, ...] | None]:
+    what = f"the result of {item_id!r}"
+    boxes = field(result, "boxes", what)
+    if boxes is None:
+        boxes = getattr(result, "obb", None)
+    if boxes is None:
+        raise ValueError(f"{what} has no boxes; is this a detection model's?")
+    corners, scores, labels = (copied(boxes, name, f"boxes of {item_id!r}") for name in ("xyxy", "conf", "cls"))
+    return corners, scores, labels, _size(item_id, result), names_in_order(getattr(result, "names", None))
+
+
+def _probabilities(item_id: str, result: Any) -> tuple[_Array, tuple[str, ...] | None]:
+    what = f"the result of {item_id!r}"
+    probabilities = field(result, "probs", what)
+    if probabilities is None:
+        raise ValueError(f"{what} has no probs; is this a classification model's?")
+    return copied(probabilities, "data", f"probs of {item_id!r}"), names_in_order(getattr(result, "names", None))
+
+
+def _poses(item_id: str, result: Any) -> tuple[_Array, _Array, _Array | None, _Size]:
+    what = f"the result of {item_id!r}"
+    found, boxes = field(result, "keypoints", what), getattr(result, "boxes", None)
+    if found is None:
+        raise ValueError(f"{what} has no keypoints; is this a pose model's?")
+    places = copied(found, "xy", f"keypoints of {item_id!r}")
+    if field(found, "conf", f"keypoints of {item_id!r}") is None:
+        if places.size:
+            raise ValueError(f"keypoints of {item_id!r} have no confidences; the model needs a third keypoint dimension")
+        sure = np.empty((0, 0))
+    else:
+        sure = copied(found, "conf", f"keypoints of {item_id!r}")
+    return places, sure, None if boxes is None else copied(boxes, "conf", f"boxes of {item_id!r}"), _size(item_id, result)
+
+
+def _size(item_id: str, result: Any) -> _Size:
+    return width_and_height(field(result, "orig_shape", f"the result of {item_id!r}"), f"orig_shape of {item_id!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -236,8 +237,24 @@ def test_keypoints_in_pixels_become_fractions_of_their_image(framework: str) -> 
 
 @every_pose_reader
 def test_confidences_that_are_none_are_refused_by_name(framework: str) -> None:
-    with pytest.raises(ValueError, match=r"'a.jpg'"):
+    with pytest.raises(ValueError, match=r"confidences of .*'a.jpg'.*nan"):
+        poses(framework, POSES, [[np.nan, 0.5]])
+    if framework == "detectron2":  # its scores of sharp peaks exceed 1
+        assert poses(framework, POSES, [[3.5, 0.5]]).confidences.tolist() == [[1.0, 0.5]]
+        return
+    message = "instance 0 of 'a.jpg' is .3.5.; expected" if framework == "ultralytics" else "'a.jpg' reach from 0.5 to 3.5"
+    with pytest.raises(ValueError, match=message):
         poses(framework, POSES, [[3.5, 0.5]])
+
+
+@every_pose_reader
+def test_an_image_without_instances_keeps_its_row(framework: str) -> None:
+    nothings: list[Any] = [np.empty((0, 2, 2)), np.empty((0, 0, 2)), []]
+    for empty in nothings:
+        assert poses(framework, empty, np.empty((0, 2))).offsets.tolist() == [0, 0]
+    if framework != "detectron2":  # which has both in one array
+        with pytest.raises(ValueError, match=r"'a.jpg' have shape \(1, 2, 2\), confidences \(0, 2\)"):
+            poses(framework, POSES, np.empty((0, 2)))
 
 
 def test_keypoint_scores_of_torchvision_go_through_the_logistic_function() -> None:
@@ -280,3 +297,148 @@ def test_chunks_of_a_loader_score_like_the_whole() -> None:
     assert parts.item_ids == whole.item_ids
     for name in whole.names:
         assert parts.column(name).tolist() == whole.column(name).tolist()
+
+
+# --- what people get wrong -------------------------------------------------------------------------------------------
+
+OUTPUT = {"boxes": [BOX], "scores": [SCORE], "labels": [LABEL]}
+
+
+@pytest.mark.parametrize(
+    ("ids", "outputs", "message"),
+    [
+        ("ab", [OUTPUT] * 2, "item_ids is the single string 'ab'"),
+        ({"a", "b"}, [OUTPUT] * 2, "item_ids is a set"),
+        (["a", 1], [OUTPUT] * 2, "item_ids[1] is 1 of type int"),
+        (["a", "a"], [OUTPUT] * 2, "stand more than once, the first is 'a'"),
+        ([], [], "item_ids is empty"),
+        (["a", "b"], OUTPUT, "outputs is one dict; expected a list, one for each item"),
+        (["a", "b"], None, "outputs is one NoneType; expected a list, one for each item"),
+        (["a", "b"], [OUTPUT, None], "the output of 'b' is NoneType without 'boxes'"),
+        (["a"], [{**OUTPUT, "labels": [1.5]}], "labels of 'a' are [1.5]; expected whole numbers, or names"),
+        (["a"], [{**OUTPUT, "labels": [True]}], "labels of 'a' are [True]; expected whole numbers, or names"),
+        (["a"], [{**OUTPUT, "boxes": BOX}], "boxes of 'a' have shape (4,); expected (m, 4)"),
+        (["a"], [{**OUTPUT, "boxes": [[1, 2], [3]]}], "boxes of 'a' cannot be read as numbers"),
+        (["a"], [{**OUTPUT, "scores": None}], "scores of 'a' holds values of type object"),
+        (["a", "b"], [OUTPUT, {**OUTPUT, "labels": ["dog"]}], "some labels are names and others are numbers"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_the_way_out(ids: Any, outputs: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        formats.torchvision.detections(ids, outputs, image_sizes=[(640, 480)] * len(ids))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [np.array([1.0]), np.array([1], dtype=np.uint8), ["dög"], np.array(["dög"])])
+def test_labels_are_numbers_or_names_of_any_kind(labels: Any) -> None:
+    output = {**OUTPUT, "scores": [[SCORE]], "labels": labels}  # (m, 1) scores too
+    read = formats.torchvision.detections(["a"], [output], image_sizes=[(640, 480)], class_names={1: "dög", 0: "cat"})
+    assert (read.labels.tolist(), read.scores.tolist(), read.class_names) == ([1], [0.75], ("cat", "dög"))
+
+
+def test_a_single_object_is_no_list_of_them() -> None:
+    boxes = SimpleNamespace(xyxy=[BOX], conf=[SCORE], cls=[0.0])
+    result = SimpleNamespace(path="a.jpg", orig_shape=(480, 640), names={0: "cat"}, boxes=boxes)
+    with pytest.raises(ValueError, match="results is one SimpleNamespace; expected a list, one for each item"):
+        formats.ultralytics.detections(result, item_ids=["a.jpg"])
+    with pytest.raises(ValueError, match="the output of 'a' is dict; expected a list: call the pipeline with a list"):
+        one = {"score": SCORE, "label": "cat", "box": {"xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4}}
+        formats.huggingface.detections(["a"], [one], image_sizes=[(9, 9)])  # type: ignore[list-item]
+
+
+def test_a_result_without_a_path_and_probabilities_of_other_classes_are_named() -> None:
+    def result(path: str | None, *p: float) -> Any:
+        return SimpleNamespace(path=path, names=None, probs=SimpleNamespace(data=p))
+
+    with pytest.raises(ValueError, match="result 0 has no path, as of an image in memory; set its path"):
+        formats.ultralytics.classifications([result(None, 0.5, 0.5)], item_ids=["a.jpg"])
+    with pytest.raises(ValueError, match=r"probs of 'b.jpg' have shape \(3,\); expected \(c,\), the same for all"):
+        formats.ultralytics.classifications(
+            [result("a.jpg", 0.5, 0.5), result("b.jpg", 1, 0, 0)], item_ids=["a.jpg", "b.jpg"]
+        )
+
+
+def test_masks_of_any_size_are_fractions_of_their_own() -> None:
+    left = [np.repeat([[1, 0]], height, axis=0).repeat(height, axis=1) for height in (3, 6)]
+    entries = [{"score": SCORE, "label": "cat", "mask": mask} for mask in [*left, np.zeros((2, 2))]]
+    assert formats.huggingface.instances(["a"], [entries]).boxes.tolist() == [[0, 0, 0.5, 1]] * 2
+    with pytest.raises(ValueError, match=r"a mask of 'a' has shape \(3, 4, 3\); expected \(h, w\)"):
+        formats.huggingface.instances(["a"], [[{"score": SCORE, "label": "cat", "mask": np.zeros((3, 4, 3))}]])
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({}, "has the labels  for the classes ; call the pipeline with top_k"),
+        ({"cat": 1.0}, "top_k=pipe.model.config.num_labels"),
+        ({"cat": None, "dog": 0.5}, "scores of 'a' holds values of type object"),
+        ({"cat": 0.9, "dog": 0.9}, "the scores of 'a' sum to 1.8"),
+    ],
+)
+def test_classes_that_are_left_out_are_asked_for(scores: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        formats.huggingface.classifications(["a"], [[{"label": name, "score": score} for name, score in scores.items()]])
+    assert message in str(caught.value)
+
+
+def test_a_model_may_write_its_next_output_over_the_last() -> None:
+    places, sure, scores = np.full((1, 2, 2), 64.0), np.full((1, 2), 0.5), np.full(1, 0.5)
+
+    def outputs() -> Iterator[Any]:
+        for value in (0.25, 0.75):
+            places[:], sure[:], scores[:] = value * 100, value, value
+            yield {"keypoints": places, "keypoints_scores": sure, "scores": scores}
+
+    read = formats.torchvision.keypoints(IDS, outputs(), image_sizes=[(100, 100)] * 2, activation="none")
+    assert read.keypoints is not None
+    assert read.keypoints[:, 0, 0].tolist() == read.confidences[:, 0].tolist() == [0.25, 0.75]
+    assert read.instance_scores is not None
+    assert read.instance_scores.tolist() == [0.25, 0.75]
+
+
+class Holder(SimpleNamespace):
+    """Can be weakly referred to."""
+
+
+def test_results_of_a_stream_are_let_go_one_by_one() -> None:
+    held: list[weakref.ref[Any]] = []
+    arrays = {"xyxy": np.array([BOX]), "conf": np.array([SCORE]), "cls": np.array([0.0]), "data": np.array([0.5, 0.5])}
+    parts = {"boxes": SimpleNamespace(**arrays), "probs": SimpleNamespace(**arrays)}
+
+    def stream() -> Iterator[Any]:
+        held.clear()
+        for number in range(5):
+            assert [one() for one in held[:-1]] == [None] * max(0, number - 1)
+            result = Holder(path=f"{number}.jpg", orig_shape=(480, 640), names=None, **parts)
+            held.append(weakref.ref(result))
+            yield result
+            del result
+
+    ids = [f"{number}.jpg" for number in range(5)]
+    assert formats.ultralytics.detections(stream(), item_ids=ids).n_boxes == 5
+    assert len(formats.ultralytics.classifications(stream(), item_ids=ids)) == 5
+
+
+def region(**value: Any) -> dict[str, Any]:
+    return {"type": "rectanglelabels", "score": SCORE, "value": {"x": 50, "y": 50, "width": 25, "height": 10, **value}}
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        ([17], "a prediction of tasks, task 0 is 17; expected an object. A JSON export has only ids of predictions"),
+        ([{"result": [region(rectanglelabels=["a", "b"])]}], "has the labels ['a', 'b']; expected one label"),
+        ([{"result": [region(rectanglelabels=["a"], rotation=30)]}], "its region has no original_width"),
+        ([{"result": [region(rectanglelabels=["a"], width=-1)]}], "no shape in percent of the image: a negative size"),
+        ([{"result": [region(rectanglelabels=["a"], x="left")]}], "no shape in percent of the image"),
+        ([{"result": [{**region(rectanglelabels=["a"]), "score": None}]}], "has no score; without it nothing can be"),
+        ([{"result": [{**region(), "type": "brushlabels"}]}], "is of type 'brushlabels'; expected rectanglelabels or"),
+        ([{"model_version": "v1"}] * 2, "several predictions of one version; delete all but the last"),
+        ([{"model_version": version} for version in ("v1", "v2")], "of the versions v1, v2; name one: model_version="),
+    ],
+)
+def test_tasks_that_cannot_be_read_say_which_region_and_why(predictions: list[Any], message: str) -> None:
+    task = {"data": {"image": "a.jpg"}, "predictions": predictions}
+    with pytest.raises(ValueError) as caught:
+        formats.label_studio.detections({"tasks": [task], "total": 1}, item_ids=["a.jpg"])
+    assert message in str(caught.value)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorers.formats.arrays import as_array, field, has_fields
+from scorers.formats.arrays import as_array, field
 from scorers.formats.detections import DetectionRows
 from scorers.formats.labels import label_indices, names_in_order
 from scorers.formats.names import ItemNames
@@ -210,8 +210,8 @@ def test_class_names_may_be_a_dictionary_by_index() -> None:
 
 
 def test_labels_without_a_class_and_doubled_classes_are_named() -> None:
-    with pytest.raises(ValueError, match="the label of row 3 'd' is none of the 2 class names: 'a', 'b'"):
-        label_indices(["a", "d"], ["a", "b"], "label of row 3")
+    with pytest.raises(ValueError, match="the label of box 1 is 'd'; expected one of the 2 class names 'a', 'b'"):
+        label_indices(["a", "d"], ["a", "b"], "box {}".format)
     with pytest.raises(ValueError, match="class_names has 'a' twice"):
         label_indices(["a"], ["a", "b", "a"])
 
@@ -275,8 +275,6 @@ def test_what_is_no_numbers_is_refused_by_name(values: Any, message: str) -> Non
 def test_fields_are_keys_or_attributes() -> None:
     for value in ({"boxes": 1, "scores": None}, SimpleNamespace(boxes=1, scores=None)):
         assert (field(value, "boxes", "it"), field(value, "scores", "it")) == (1, None)
-        assert has_fields(value, "boxes", "scores")
-        assert not has_fields(value, "boxes", "labels")
         with pytest.raises(ValueError, match=r"the output is (dict|SimpleNamespace) without 'labels'; it has boxes, scores"):
             field(value, "labels", "the output")
 
