@@ -84,9 +84,14 @@ from .platforms.connection import Connection  # noqa: E402
 from .platforms.local import PlatformLocal  # noqa: E402
 
 if TYPE_CHECKING:
-    from .embedding.duplicates import DuplicateGroups, near_duplicates
     from .embedding.images import ImageFiles
-    from .embedding.outliers import outliers
+    from .embedding.methods.network import EmbedderNetwork
+    from .embedding.methods.onnx import EmbedderOnnx
+    from .embedding.methods.patches import EmbedderPatches
+    from .embedding.methods.pretrained import EmbedderPretrained
+    from .embedding.methods.self_supervised import EmbedderSelfSupervised
+    from .embedding.neighbours.duplicates import DuplicateGroups, near_duplicates
+    from .embedding.neighbours.outliers import outliers
     from .embedding.run import EmbeddingRun, embed_images
     from .engine.on_ray import RayEngine
     from .platforms.kili import PlatformKili
@@ -94,7 +99,12 @@ if TYPE_CHECKING:
     from .platforms.superannotate import PlatformSuperAnnotate
 
 _LATE = {  # loaded when asked for, from where: an HTTP library, Pillow and Ray are slow to load
-    "DuplicateGroups": ".embedding.duplicates",
+    "DuplicateGroups": ".embedding.neighbours.duplicates",
+    "EmbedderNetwork": ".embedding.methods.network",
+    "EmbedderOnnx": ".embedding.methods.onnx",
+    "EmbedderPatches": ".embedding.methods.patches",
+    "EmbedderPretrained": ".embedding.methods.pretrained",
+    "EmbedderSelfSupervised": ".embedding.methods.self_supervised",
     "EmbeddingRun": ".embedding.run",
     "ImageFiles": ".embedding.images",
     "PlatformKili": ".platforms.kili",
@@ -102,8 +112,8 @@ _LATE = {  # loaded when asked for, from where: an HTTP library, Pillow and Ray 
     "PlatformSuperAnnotate": ".platforms.superannotate",
     "RayEngine": ".engine.on_ray",
     "embed_images": ".embedding.run",
-    "near_duplicates": ".embedding.duplicates",
-    "outliers": ".embedding.outliers",
+    "near_duplicates": ".embedding.neighbours.duplicates",
+    "outliers": ".embedding.neighbours.outliers",
 }
 
 
@@ -131,6 +141,11 @@ __all__ = [
     "Diversity",
     "DuplicateGroups",
     "Embedder",
+    "EmbedderNetwork",
+    "EmbedderOnnx",
+    "EmbedderPatches",
+    "EmbedderPretrained",
+    "EmbedderSelfSupervised",
     "EmbeddingRun",
     "Embeddings",
     "EnsemblePredictions",

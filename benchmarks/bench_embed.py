@@ -27,7 +27,7 @@ from PIL import Image
 
 from al_agent.embedding.embedder import Embedder, Images, Pixels
 from al_agent.embedding.images import ImageFiles
-from al_agent.embedding.patches import PatchEmbedder
+from al_agent.embedding.methods.patches import EmbedderPatches
 from al_agent.embedding.run import embed_images
 
 DATA = Path(__file__).resolve().parents[1] / "../shared/data"
@@ -45,7 +45,7 @@ class MeanColour(Embedder):
         return np.asarray(pixels[:, ::8, ::8].mean(axis=(1, 2)), dtype=np.float32)
 
 
-class Learned(PatchEmbedder):
+class Learned(EmbedderPatches):
     """Patches that have learned before the clock starts."""
 
     def fit(self, images: Images) -> None:
@@ -91,12 +91,12 @@ def compare(name: str, folder: Path, n_workers: int, n_runs: int) -> None:
     images = ImageFiles.from_folder(folder)
     paths = [path for path in images.paths if path is not None]
     learned = Learned()
-    PatchEmbedder.fit(learned, images)
+    EmbedderPatches.fit(learned, images)
     works: dict[str, Callable[[], object]] = {
         "Pillow alone, 64 px": lambda: plain(paths, 64, n_workers),
         "a run of a bare embedder, 64 px": lambda: embed_images(images, MeanColour(64), n_workers=n_workers),
         "patches, 64 px, learned before": lambda: embed_images(images, learned, n_workers=n_workers),
-        "patches, 64 px, learning too": lambda: embed_images(images, PatchEmbedder(), n_workers=n_workers),
+        "patches, 64 px, learning too": lambda: embed_images(images, EmbedderPatches(), n_workers=n_workers),
         "Pillow alone, 224 px": lambda: plain(paths, 224, n_workers),
         "a run of a bare embedder, 224 px": lambda: embed_images(images, MeanColour(224), n_workers=n_workers),
     }

@@ -24,7 +24,7 @@ from measure import machine
 from PIL import Image
 
 from al_agent.embedding.embedder import Batch, Embedder, Fit
-from al_agent.embedding.patches import PatchEmbedder
+from al_agent.embedding.methods.patches import EmbedderPatches
 from al_agent.embedding.run import embed_images
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -119,9 +119,9 @@ METHODS: dict[str, Callable[[Pictures, Pictures], Pair]] = {
     "raw": raw,
     "histogram": histogram,
     "published": published,
-    "patches": embedded(PatchEmbedder()),
-    "patches, 128 dimensions": embedded(PatchEmbedder(n_dimensions=128)),
-    "patches, side 64": embedded(PatchEmbedder(side=64)),
+    "patches": embedded(EmbedderPatches()),
+    "patches, 128 dimensions": embedded(EmbedderPatches(n_dimensions=128)),
+    "patches, side 64": embedded(EmbedderPatches(side=64)),
 }
 """A row of the table each; add a function of the training and the test images."""
 

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from al_agent.embedding.embedder import Batch, Embedder, Fit
-from al_agent.embedding.self_supervised import SelfSupervisedEmbedder
+from al_agent.embedding.methods.self_supervised import EmbedderSelfSupervised
 
 _K, _TEMPERATURE = 20, 0.07
 
@@ -83,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     data = cifar10(options.data / "cifar10_20k.zip")
-    embedder = SelfSupervisedEmbedder(options.checkpoint, minutes=options.minutes, size=(32, 32), seed=options.seed)
+    embedder = EmbedderSelfSupervised(options.checkpoint, minutes=options.minutes, size=(32, 32), seed=options.seed)
     embedder.clock = lambda: time.process_time() / 2
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     embedder.fit(Pixels(data["x_train"]))

@@ -23,7 +23,7 @@ from .options import EMBEDDINGS_FILE, AsJson
 from .output import WIDTH, on_one_line, show, table
 
 if TYPE_CHECKING:
-    from ..embedding.duplicates import DuplicateGroups
+    from ..embedding.neighbours.duplicates import DuplicateGroups
 
 _N_SHOWN = 5
 _HEADER = ("item", "group", "is_representative", "distance")
@@ -77,8 +77,8 @@ def duplicates(
     vectors = Embeddings.load(embeddings or _vector_file(folder))
     images = {} if sheet is None else _images(folder)  # before the work, as it may fail
 
-    from ..embedding.duplicates import near_duplicates  # noqa: PLC0415
-    from ..embedding.outliers import outliers  # noqa: PLC0415
+    from ..embedding.neighbours.duplicates import near_duplicates  # noqa: PLC0415
+    from ..embedding.neighbours.outliers import outliers  # noqa: PLC0415
 
     groups = near_duplicates(vectors, distance=distance, metric=metric)
     ranking = outliers(vectors, metric=metric) if n_outliers else None

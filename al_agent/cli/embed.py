@@ -28,8 +28,8 @@ from .project import FILE_NAME
 
 if TYPE_CHECKING:
     from ..embedding.images import ImageFiles
+    from ..embedding.methods.self_supervised import Progress
     from ..embedding.run import EmbeddingRun
-    from ..embedding.self_supervised import Progress
 
 _N_SHOWN = 10
 _N_TSNE = 5_000  # half a minute

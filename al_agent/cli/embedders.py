@@ -23,53 +23,53 @@ class Method(NamedTuple):
 
 
 def _patches(options: Mapping[str, Any]) -> Embedder:
-    from ..embedding.patches import PatchEmbedder  # noqa: PLC0415  # each method loads what it needs
+    from ..embedding.methods.patches import EmbedderPatches  # noqa: PLC0415  # each method loads what it needs
 
     settings = dict(options)
     if "size" in settings:
         settings["side"], width = settings.pop("size")
         if settings["side"] != width:
             raise typer.BadParameter("--size of patches is one number: 32 or 64")
-    return PatchEmbedder(**settings)
+    return EmbedderPatches(**settings)
 
 
 def _self_supervised(options: Mapping[str, Any]) -> Embedder:
-    from ..embedding.self_supervised import SelfSupervisedEmbedder  # noqa: PLC0415
+    from ..embedding.methods.self_supervised import EmbedderSelfSupervised  # noqa: PLC0415
 
     settings = dict(options)
     if "trained" not in settings:
-        return SelfSupervisedEmbedder(settings.pop("checkpoint", None), **settings)
+        return EmbedderSelfSupervised(settings.pop("checkpoint", None), **settings)
     for_learning = settings.keys() - {"trained", "device", "progress"}
     if for_learning:
         raise typer.BadParameter(f"--trained learns nothing, so --{flag(min(for_learning))} has nothing to do")
     settings.pop("progress", None)
-    return SelfSupervisedEmbedder.trained(settings.pop("trained"), **settings)
+    return EmbedderSelfSupervised.trained(settings.pop("trained"), **settings)
 
 
 def _pretrained(options: Mapping[str, Any]) -> Embedder:
-    from ..embedding.pretrained import PretrainedEmbedder  # noqa: PLC0415
+    from ..embedding.methods.pretrained import EmbedderPretrained  # noqa: PLC0415
 
     settings = dict(options)
-    return PretrainedEmbedder(settings.pop("model"), **settings)
+    return EmbedderPretrained(settings.pop("model"), **settings)
 
 
 def _network(options: Mapping[str, Any]) -> Embedder:
-    from ..embedding.network import NetworkEmbedder  # noqa: PLC0415
-    from ..embedding.network_files import load_network  # noqa: PLC0415
+    from ..embedding.methods.network import EmbedderNetwork  # noqa: PLC0415
+    from ..embedding.methods.network_files import load_network  # noqa: PLC0415
 
     settings = dict(options)
     network = load_network(settings.pop("network"), weights=settings.pop("weights", None))
-    return NetworkEmbedder(network, **settings)
+    return EmbedderNetwork(network, **settings)
 
 
 def _onnx(options: Mapping[str, Any]) -> Embedder:
-    from ..embedding.onnx import OnnxEmbedder  # noqa: PLC0415
+    from ..embedding.methods.onnx import EmbedderOnnx  # noqa: PLC0415
 
     settings = dict(options)
     path = settings.pop("onnx")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file '{path}'")
-    return OnnxEmbedder(path, **settings)
+    return EmbedderOnnx(path, **settings)
 
 
 _OF_NETWORKS = {"size", "fit_to_size", "mean", "std", "pool", "output", "device", "batch_size"}

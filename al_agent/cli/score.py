@@ -2,46 +2,105 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from scorers import ClassificationPredictions, DetectionPredictions, ScorerClassification, ScorerObjectDetection
-from scorers.files import load_arrays
+from scorers import Scores
 
+from ..agent import ActiveLearningAgent
 from .options import SCORES_FILE, AsJson, PlatformName, Project, ProjectId, Settings, Url, open_agent
-from .output import show, table
+from .output import progress, show, table
+from .predictions import Files, Maps, check_words, in_project, is_wanted, make_scorer, read_predictions
 from .project import Asked
+
+_COUNTS = {"detection": ("object_count", "boxes"), "keypoints": ("instance_count", "keypoints")}
 
 
 def score(
     project: Project = Path(),
     probabilities: Annotated[
-        Path | None,
-        typer.Option(help="Classification: .npz with item_ids (n) and probabilities (n, c).", show_default=False),
+        list[Path] | None,
+        typer.Option(
+            help="Classification: .npz with item_ids (n) and probabilities (n, c), or .csv with a column for each class. "
+            "Repeated: one file for each member of a committee.",
+            metavar="<path>",
+            show_default=False,
+        ),
     ] = None,
     logits: Annotated[
-        Path | None, typer.Option(help="Classification: .npz with item_ids (n) and logits (n, c).", show_default=False)
+        list[Path] | None,
+        typer.Option(help="Classification: the same with values before the softmax.", metavar="<path>", show_default=False),
     ] = None,
     coco_results: Annotated[
-        Path | None, typer.Option(help="Detection: COCO results, a JSON list of boxes.", show_default=False)
+        Path | None, typer.Option(help="Detection: COCO results, a JSON list of boxes or masks.", show_default=False)
+    ] = None,
+    coco_keypoints: Annotated[
+        Path | None, typer.Option(help="Keypoints: COCO results, a JSON list of keypoints.", show_default=False)
     ] = None,
     coco_images: Annotated[
         Path | None,
-        typer.Option(help="Detection: COCO annotation file that names the images and their sizes.", show_default=False),
+        typer.Option(help="For COCO: annotation file that names all images, with their sizes.", show_default=False),
+    ] = None,
+    yolo: Annotated[
+        Path | None,
+        typer.Option(help="Detection: folder of YOLO .txt files with confidences.", show_default=False),
+    ] = None,
+    label_studio: Annotated[
+        Path | None,
+        typer.Option(help="Detection: JSON list of Label Studio's tasks with predictions.", show_default=False),
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(help="Segmentation: folder of .npy maps of class probabilities, (h, w, c).", show_default=False),
+    ] = None,
+    map_logits: Annotated[
+        Path | None, typer.Option(help="Segmentation: the same with values before the softmax.", show_default=False)
+    ] = None,
+    class_axis: Annotated[
+        int | None,
+        typer.Option(help="Segmentation: axis of the classes in a map; 0 for (c, h, w).", show_default="-1, the last"),
     ] = None,
     aggregation: Annotated[
         list[str] | None,
-        typer.Option(help="Detection: also aggregate box scores by sum, mean, max or top3_mean.", show_default=False),
+        typer.Option(
+            help="Also aggregate by sum, mean, max or top3_mean (boxes, people), or by max, top10_percent_mean or "
+            "region32_max (pixels); repeatable.",
+            metavar="<name>",
+            show_default=False,
+        ),
     ] = None,
-    without_boxes: Annotated[
-        float | None, typer.Option(help="Detection: score of images without boxes.", show_default="0, with a warning")
+    without_objects: Annotated[
+        float | None,
+        typer.Option(
+            "--without-objects",
+            "--without-boxes",
+            help="Detection, keypoints: score of images in which nothing was found.",
+            show_default="0, with a warning",
+        ),
     ] = None,
-    score_threshold: Annotated[float, typer.Option(help="Detection: leave out boxes with a lower score.")] = 0.0,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(help="Detection, keypoints: leave out what has a lower score.", show_default="0"),
+    ] = None,
     nms_iou: Annotated[
         float | None, typer.Option(help="Detection: drop boxes that overlap a stronger one more.", show_default="off")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="How to read the file, repeatable: delimiter (.csv), lines=polygons (YOLO), clip_confidences=true (COCO "
+            "keypoints), image_field, model_version (Label Studio).",
+            show_default=False,
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The scores' file.", show_default="PROJECT/scores.npz")
@@ -56,52 +115,85 @@ def score(
 
     Examples:
 
-    al-agent score my_project --probabilities predictions.npz
+    al-agent score my_project --probabilities predictions.csv
 
     al-agent score my_project --coco-results detections.json --coco-images annotations.json
+
+    al-agent score my_project --maps probability_maps --aggregation region32_max
     """
-    given = [path for path in (probabilities, logits, coco_results) if path is not None]
-    if len(given) != 1:
-        raise typer.BadParameter("give one of --probabilities, --logits and --coco-results")
-    if (coco_results is None) != (coco_images is None):
-        raise typer.BadParameter("--coco-results and --coco-images go together")
+    files = check_words(
+        {
+            "probabilities": probabilities,
+            "logits": logits,
+            "coco_results": coco_results,
+            "coco_keypoints": coco_keypoints,
+            "yolo": yolo,
+            "label_studio": label_studio,
+            "maps": maps,
+            "map_logits": map_logits,
+        },
+        {
+            "coco_images": coco_images,
+            "aggregation": aggregation or None,
+            "without_objects": without_objects,
+            "score_threshold": score_threshold,
+            "nms_iou": nms_iou,
+            "class_axis": class_axis,
+        },
+        option or (),
+    )
     agent = open_agent(Asked(project, platform, project_id, url, settings), None)
-    if coco_results is not None and coco_images is not None:
-        scores = ScorerObjectDetection(
-            DetectionPredictions.from_coco_results(coco_results, images=coco_images),
-            aggregations=tuple(aggregation or ()),
-            without_boxes=without_boxes,
-            score_threshold=score_threshold,
-            nms_iou=nms_iou,
-        ).scores()
-    else:
-        scores = ScorerClassification(_read_classification(probabilities, logits)).scores()
-    agent.check_covered(scores)
+    scores = _scores(files, agent)
+    _warn_of_empty(files, scores, agent.unlabeled_set)
     target = output or project / SCORES_FILE
     scores.save(target)
     summary = {name: _summary(values) for name, values in scores.columns.items()}
-    rows = [(name, *(f"{value:.3g}" for value in row.values())) for name, row in summary.items()]
+    rows = [(*(f"{value:.3g}" for value in row.values()), name) for name, row in summary.items()]
+    where = shlex.quote(str(project)) + ("" if output is None else f" --scores {shlex.quote(str(output))}")
     show(
         {
             "project": str(project),
+            "task": files.task,
             "scores": str(target),
             "n_items": len(scores),
             "default": scores.default,
             "columns": summary,
         },
-        f"{table(('score', 'lowest', 'median', 'highest'), rows, right=(1, 2, 3))}\n\n"
-        f"{len(scores):,} items scored, in {target}; query uses {scores.default} unless told otherwise",
+        f"{table(('lowest', 'median', 'highest', 'score'), rows, right=(0, 1, 2))}\n\n"
+        f"{len(scores):,} items scored, in {target}\n"
+        f"next: al-agent query {where} --method uncertainty --score {scores.default}",
         as_json=as_json,
     )
 
 
-def _read_classification(probabilities: Path | None, logits: Path | None) -> ClassificationPredictions:
-    if probabilities is not None:
-        arrays = load_arrays(probabilities, ("item_ids", "probabilities"))
-        return ClassificationPredictions(tuple(arrays["item_ids"].tolist()), arrays["probabilities"])
-    assert logits is not None
-    arrays = load_arrays(logits, ("item_ids", "logits"))
-    return ClassificationPredictions.from_logits(arrays["item_ids"].tolist(), arrays["logits"])
+def _scores(files: Files, agent: ActiveLearningAgent) -> Scores:
+    """Scores by the project's ids. What they cover is checked before the work."""
+    known = agent.query_set
+    predictions = read_predictions(files, known)
+    with files.named():
+        named = in_project(predictions.item_ids, known)
+        rows = np.flatnonzero(is_wanted(predictions, named, known))
+        item_ids = [named[row] for row in rows]
+        agent.check_covered(Scores(item_ids, {"score": np.zeros(len(rows))}))
+        is_long = isinstance(predictions, Maps)
+        with progress(len(rows), "scoring") if is_long else contextlib.nullcontext() as bar:
+            scores = make_scorer(files, predictions, on_map=bar.update if bar is not None else None).scores()
+        return Scores(item_ids, {name: values[rows] for name, values in scores.columns.items()}, scores.default)
+
+
+def _warn_of_empty(files: Files, scores: Scores, unlabeled: Sequence[str]) -> None:
+    """Warn of images to be labeled in which nothing was found."""
+    if files.task not in _COUNTS or "without_objects" in files.options:
+        return
+    column, what = _COUNTS[files.task]
+    empty = {item_id for item_id, count in zip(scores.item_ids, scores.column(column)) if count == 0}
+    n_empty = len(empty.intersection(unlabeled))
+    if n_empty:
+        warnings.warn(
+            f"{n_empty:,} of {len(unlabeled):,} unlabeled items have no {what} and get uncertainty 0, so they come last; "
+            "--without-objects 1 puts them first",
+            stacklevel=2,
+        )
 
 
 def _summary(values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:

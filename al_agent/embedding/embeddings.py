@@ -23,8 +23,8 @@ from scorers.checks import (
     set_fields,
 )
 
-from .contents import Contents, place_of_fault
 from .files import read, write
+from .files.contents import Contents, place_of_fault
 
 _T = TypeVar("_T")
 

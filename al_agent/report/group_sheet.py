@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from scorers.files import written_whole
 
-from ..embedding.duplicates import DuplicateGroups
+from ..embedding.neighbours.duplicates import DuplicateGroups
 from .thumbnails import INK, MUTED, PAPER, clipped, clipped_left, thumbnail
 
 _THUMBNAIL, _GAP, _MARGIN = 128, 12, 16

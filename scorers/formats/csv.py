@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..predictions.classification import ClassificationPredictions
-from .items import found_items
-from .names import ItemNames
+from .reading.items import found_items
+from .reading.names import ItemNames
 
 _LINES_PER_BLOCK = 4096
 

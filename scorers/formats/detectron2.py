@@ -7,11 +7,11 @@ from typing import Any
 
 from ..predictions.detection import DetectionPredictions
 from ..predictions.keypoints import KeypointPredictions
-from .arrays import as_array, field
-from .detections import DetectionRows
-from .items import paired, width_and_height
-from .labels import ClassNames
-from .poses import KeypointRows
+from .reading.arrays import as_array, field
+from .reading.detections import DetectionRows
+from .reading.items import paired, width_and_height
+from .reading.labels import ClassNames
+from .reading.poses import KeypointRows
 
 
 def detections(

@@ -10,11 +10,11 @@ import numpy as np
 from ..checks import ROW_SUM_TOLERANCE, checked_item_ids
 from ..predictions.classification import ClassificationPredictions
 from ..predictions.detection import DetectionPredictions
-from .arrays import as_array, field
-from .detections import DetectionRows
-from .items import ImageSizes, paired, paired_with_sizes
-from .labels import ClassNames, names_in_order
-from .masks import box_of_mask
+from .reading.arrays import as_array, field
+from .reading.detections import DetectionRows
+from .reading.items import ImageSizes, paired, paired_with_sizes
+from .reading.labels import ClassNames, names_in_order
+from .reading.masks import box_of_mask
 
 Output = Sequence[Mapping[str, Any]]
 

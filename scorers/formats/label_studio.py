@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..predictions.detection import DetectionPredictions
-from .arrays import field
-from .detections import DetectionRows
-from .items import found_items
-from .json_files import read_json
-from .labels import ClassNames
-from .names import ItemNames
+from .reading.arrays import field
+from .reading.detections import DetectionRows
+from .reading.items import found_items
+from .reading.json_files import read_json
+from .reading.labels import ClassNames
+from .reading.names import ItemNames
 
 _UPLOADED = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)\Z")
 _BUCKETS = frozenset({"s3", "gs", "azure-blob"})

@@ -8,10 +8,10 @@ from typing import Any
 import numpy.typing as npt
 
 from ..predictions.detection import DetectionPredictions
-from .arrays import copied, field
-from .detections import DetectionRows
-from .items import matched_by_path, width_and_height
-from .labels import ClassNames
+from .reading.arrays import copied, field
+from .reading.detections import DetectionRows
+from .reading.items import matched_by_path, width_and_height
+from .reading.labels import ClassNames
 
 
 def detections(

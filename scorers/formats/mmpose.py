@@ -8,11 +8,11 @@ from typing import Any
 import numpy.typing as npt
 
 from ..predictions.keypoints import KeypointPredictions
-from .arrays import copied
-from .items import matched_by_path
-from .labels import ClassNames
 from .mmdetection import predicted
-from .poses import Activation, KeypointRows
+from .reading.arrays import copied
+from .reading.items import matched_by_path
+from .reading.labels import ClassNames
+from .reading.poses import Activation, KeypointRows
 
 
 def keypoints(

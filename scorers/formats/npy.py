@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..predictions.segmentation import SegmentationPredictions
-from .items import found_items
-from .names import ItemNames
+from .reading.items import found_items
+from .reading.names import ItemNames
 
 
 def segmentations(

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..predictions.detection import DetectionPredictions
-from .arrays import field
-from .detections import DetectionRows
-from .items import ImageSizes, paired_with_sizes
-from .labels import ClassNames
+from .reading.arrays import field
+from .reading.detections import DetectionRows
+from .reading.items import ImageSizes, paired_with_sizes
+from .reading.labels import ClassNames
 
 
 def detections(

@@ -7,11 +7,11 @@ from typing import Any
 
 from ..predictions.detection import DetectionPredictions
 from ..predictions.keypoints import KeypointPredictions
-from .arrays import field
-from .detections import DetectionRows
-from .items import ImageSizes, paired_with_sizes
-from .labels import ClassNames
-from .poses import Activation, KeypointRows
+from .reading.arrays import field
+from .reading.detections import DetectionRows
+from .reading.items import ImageSizes, paired_with_sizes
+from .reading.labels import ClassNames
+from .reading.poses import Activation, KeypointRows
 
 
 def detections(

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from ..predictions.classification import ClassificationPredictions
 from ..predictions.detection import DetectionPredictions
 from ..predictions.keypoints import KeypointPredictions
-from .arrays import copied, field
-from .detections import DetectionRows
-from .items import matched_by_path, width_and_height
-from .labels import ClassNames, names_in_order
-from .poses import KeypointRows
+from .reading.arrays import copied, field
+from .reading.detections import DetectionRows
+from .reading.items import matched_by_path, width_and_height
+from .reading.labels import ClassNames, names_in_order
+from .reading.poses import KeypointRows
 
 _Size = tuple[float, float]
 _Array = npt.NDArray[Any]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..predictions.detection import DetectionPredictions
-from .labels import names_in_order
-from .names import ItemNames
-from .pixels import relative_corners
+from .reading.labels import names_in_order
+from .reading.names import ItemNames
+from .reading.pixels import relative_corners
 
 Lines = Literal["boxes", "polygons"]
 

@@ -184,7 +184,7 @@ def test_help_shows_every_verb_and_every_verb_an_example(capsys: pytest.CaptureF
     assert main(["--help"]) == 0
     verbs = [command.callback.__name__ for command in app.registered_commands if command.callback]
     overview = capsys.readouterr().out
-    assert verbs == ["demo", "init", "status", "annotate", "score", "query", "push", "export"]
+    assert verbs == ["demo", "init", "status", "annotate", "embed", "duplicates", "score", "query", "push", "export"]
     for verb in verbs:
         assert verb in overview
         assert main([verb, "--help"]) == 0
@@ -258,9 +258,7 @@ def test_an_interrupt_is_not_a_success(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 130
-    assert (
-        json.loads(done.stdout)["message"] == "interrupted; a batch that was being picked is not kept: see al-agent status"
-    )
+    assert json.loads(done.stdout)["message"] == "interrupted; see al-agent status"
     assert "interrupted" in done.stderr
     assert not (tmp_path / "al-agent-rounds.sqlite").exists()
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from al_agent import ActiveLearningAgent, AtMost, Diversity, Embeddings, Metadata, PlatformLocal, SamplerConfig, Threshold
-from al_agent.embedding import close_pairs as module
-from al_agent.embedding.close_pairs import close_pairs
-from al_agent.embedding.duplicates import DuplicateGroups, near_duplicates
-from al_agent.embedding.outliers import outliers
+from al_agent.embedding.neighbours import close_pairs as module
+from al_agent.embedding.neighbours.close_pairs import close_pairs
+from al_agent.embedding.neighbours.duplicates import DuplicateGroups, near_duplicates
+from al_agent.embedding.neighbours.outliers import outliers
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 Array = npt.NDArray[np.floating[Any]]

@@ -21,11 +21,11 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from al_agent.embedding.network import NetworkEmbedder
-from al_agent.embedding.network_files import load_network
-from al_agent.embedding.preparation import standardized
+from al_agent.embedding.methods.network import EmbedderNetwork
+from al_agent.embedding.methods.network_files import load_network
+from al_agent.embedding.methods.preparation import standardized
+from al_agent.embedding.methods.torch_device import as_tensor, standardized_tensor
 from al_agent.embedding.run import embed_images
-from al_agent.embedding.torch_device import as_tensor, standardized_tensor
 
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(5, 8, 6, 3), dtype=np.uint8)
 PLAIN: dict[str, Any] = {"size": (8, 6), "mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -69,13 +69,13 @@ def channel_means(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def test_channels_arrive_in_order_and_standardized() -> None:
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    vectors = NetworkEmbedder(nn.Identity(), size=(8, 6), mean=mean, std=std).embed(PIXELS)
+    vectors = EmbedderNetwork(nn.Identity(), size=(8, 6), mean=mean, std=std).embed(PIXELS)
     np.testing.assert_allclose(vectors, (channel_means(PIXELS) - mean) / std, atol=1e-6)
     assert vectors.dtype == np.float32
 
 
 def test_without_options_the_numbers_of_imagenet_are_used() -> None:
-    embedder = NetworkEmbedder(nn.Identity())
+    embedder = EmbedderNetwork(nn.Identity())
     assert embedder.size == (224, 224)
     expected = (channel_means(PIXELS) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(embedder.embed(PIXELS), expected, atol=1e-5)
@@ -96,7 +96,7 @@ def test_numpy_and_torch_standardize_alike(pixels: bytes, mean: float, std: floa
 
 def test_a_batch_and_single_images_give_the_same_vectors_in_a_network_that_was_training() -> None:
     network = small_network().train()
-    embedder = NetworkEmbedder(network, size=(8, 6))
+    embedder = EmbedderNetwork(network, size=(8, 6))
     whole = embedder.embed(PIXELS)
     single = np.concatenate([embedder.embed(PIXELS[row : row + 1]) for row in range(5)])
     np.testing.assert_allclose(whole, single, atol=1e-6)
@@ -107,9 +107,9 @@ def test_modes_parameters_and_buffers_are_as_before_even_after_an_error() -> Non
     network = small_network().train()
     network.norm.eval()  # frozen by its owner
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    NetworkEmbedder(network, size=(8, 6)).embed(PIXELS)
+    EmbedderNetwork(network, size=(8, 6)).embed(PIXELS)
     with pytest.raises(RuntimeError, match="conv2d"):
-        NetworkEmbedder(nn.Sequential(network, nn.Conv2d(9, 9, 1)), size=(8, 6)).embed(PIXELS)
+        EmbedderNetwork(nn.Sequential(network, nn.Conv2d(9, 9, 1)), size=(8, 6)).embed(PIXELS)
     assert [part.training for part in network.modules()] == [True, True, False, True, True, True]
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -117,7 +117,7 @@ def test_modes_parameters_and_buffers_are_as_before_even_after_an_error() -> Non
 
 def test_a_layer_gives_its_own_output_even_where_the_next_writes_into_it() -> None:
     network = small_network()
-    vectors = NetworkEmbedder(network, size=(8, 6), layer="norm").embed(PIXELS)
+    vectors = EmbedderNetwork(network, size=(8, 6), layer="norm").embed(PIXELS)
     network.eval()
     images = (torch.from_numpy(PIXELS).permute(0, 3, 1, 2) / 255 - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / (
         torch.tensor([0.229, 0.224, 0.225])[:, None, None]
@@ -131,21 +131,21 @@ def test_a_layer_gives_its_own_output_even_where_the_next_writes_into_it() -> No
 @pytest.mark.parametrize(("layer", "listed"), [("nor", "'norm'"), ("", "'conv', 'norm'"), ("layer4", "it has 5")])
 def test_an_unknown_layer_is_an_error_that_lists_some(layer: str, listed: str) -> None:
     with pytest.raises(ValueError, match=listed):
-        NetworkEmbedder(small_network(), layer=layer)
+        EmbedderNetwork(small_network(), layer=layer)
 
 
 def test_a_layer_that_runs_twice_or_never_is_an_error() -> None:
     shared = nn.ReLU()
     with pytest.raises(ValueError, match="'0' ran 2 times"):
-        NetworkEmbedder(nn.Sequential(shared, shared), layer="0", **PLAIN).embed(PIXELS)
+        EmbedderNetwork(nn.Sequential(shared, shared), layer="0", **PLAIN).embed(PIXELS)
 
 
 def test_tokens_are_averaged_or_the_first_is_taken_as_asked() -> None:
     means = channel_means(PIXELS)
-    np.testing.assert_allclose(NetworkEmbedder(Tokens(), pool="first", **PLAIN).embed(PIXELS), means, atol=1e-6)
-    np.testing.assert_allclose(NetworkEmbedder(Tokens(), pool="mean", **PLAIN).embed(PIXELS), means / 2, atol=1e-6)
+    np.testing.assert_allclose(EmbedderNetwork(Tokens(), pool="first", **PLAIN).embed(PIXELS), means, atol=1e-6)
+    np.testing.assert_allclose(EmbedderNetwork(Tokens(), pool="mean", **PLAIN).embed(PIXELS), means / 2, atol=1e-6)
     with pytest.raises(ValueError, match=r"shape \(5, 2, 3\), a sequence of tokens.*pool='first'"):
-        NetworkEmbedder(Tokens(), **PLAIN).embed(PIXELS)
+        EmbedderNetwork(Tokens(), **PLAIN).embed(PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_tokens_are_averaged_or_the_first_is_taken_as_asked() -> None:
 )
 def test_what_is_no_vector_for_each_image_is_an_error_that_says_what_there_is(output: Any, key: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NetworkEmbedder(Fixed(output), output=key, **PLAIN).embed(PIXELS)
+        EmbedderNetwork(Fixed(output), output=key, **PLAIN).embed(PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_what_is_no_vector_for_each_image_is_an_error_that_says_what_there_is(ou
     ],
 )
 def test_the_one_tensor_is_taken_wherever_it_stands(output: Any, key: Any) -> None:
-    assert NetworkEmbedder(Fixed(output), output=key, **PLAIN).embed(PIXELS).tolist() == [[3.0, 3.0]] * 5
+    assert EmbedderNetwork(Fixed(output), output=key, **PLAIN).embed(PIXELS).tolist() == [[3.0, 3.0]] * 5
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_precisions_and_memory_formats_give_nearly_the_same(dtype: Any) -> None:
-    expected = NetworkEmbedder(small_network(), size=(8, 6)).embed(PIXELS)
+    expected = EmbedderNetwork(small_network(), size=(8, 6)).embed(PIXELS)
     network = small_network().to(dtype=dtype, memory_format=torch.channels_last)
-    vectors = NetworkEmbedder(network, size=(8, 6)).embed(PIXELS)
+    vectors = EmbedderNetwork(network, size=(8, 6)).embed(PIXELS)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, expected, atol=0.05)
     assert next(network.parameters()).dtype == dtype
@@ -195,10 +195,10 @@ def test_other_precisions_and_memory_formats_give_nearly_the_same(dtype: Any) ->
 
 def test_the_description_tells_weights_and_options_apart() -> None:
     one, other = small_network(), small_network()
-    assert NetworkEmbedder(one).description == NetworkEmbedder(other).description
+    assert EmbedderNetwork(one).description == EmbedderNetwork(other).description
     other.norm.running_mean += 1
     descriptions = {
-        NetworkEmbedder(network, **options).description
+        EmbedderNetwork(network, **options).description
         for network in (one, other)
         for options in ({}, {"layer": "norm"}, {"size": (32, 32)}, {"mean": (0, 0, 0)}, {"fit_to_size": "pad"})
     }
@@ -225,12 +225,12 @@ def test_the_description_tells_weights_and_options_apart() -> None:
 )
 def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NetworkEmbedder(small_network(), **options)
+        EmbedderNetwork(small_network(), **options)
 
 
 def test_a_path_instead_of_a_network_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"module is a str; expected a torch\.nn\.Module"):
-        NetworkEmbedder("model.pt")  # type: ignore[arg-type]
+        EmbedderNetwork("model.pt")  # type: ignore[arg-type]
 
 
 def test_a_folder_of_images_is_embedded_and_a_broken_one_is_listed(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_folder_of_images_is_embedded_and_a_broken_one_is_listed(tmp_path: Pat
     for row, pixels in enumerate(PIXELS):
         image.fromarray(pixels).save(tmp_path / f"{row}.png")
     (tmp_path / "broken.png").write_bytes(b"")
-    run = embed_images(tmp_path, NetworkEmbedder(nn.Identity(), batch_size=2, **PLAIN))
+    run = embed_images(tmp_path, EmbedderNetwork(nn.Identity(), batch_size=2, **PLAIN))
     assert run.embeddings.item_ids == ("0.png", "1.png", "2.png", "3.png", "4.png")
     assert list(run.failed) == ["broken.png"]
     np.testing.assert_allclose(run.embeddings.vectors, channel_means(PIXELS), atol=1e-6)
@@ -348,10 +348,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_exported_program_gives_the_same_vectors_as_its_network(exported: Path) -> None:
-    expected = NetworkEmbedder(small_network(), size=(8, 6))
-    embedder = NetworkEmbedder(load_network(str(exported)), size=(8, 6), device="cpu")
+    expected = EmbedderNetwork(small_network(), size=(8, 6))
+    embedder = EmbedderNetwork(load_network(str(exported)), size=(8, 6), device="cpu")
     np.testing.assert_allclose(embedder.embed(PIXELS), expected.embed(PIXELS), atol=1e-6)
-    assert embedder.description == NetworkEmbedder(load_network(str(exported)), size=(8, 6)).description
+    assert embedder.description == EmbedderNetwork(load_network(str(exported)), size=(8, 6)).description
 
 
 def test_a_program_exported_while_training_is_refused(tmp_path: Path) -> None:
@@ -395,9 +395,9 @@ def test_a_torchscript_archive_gives_the_same_vectors_as_its_network(tmp_path: P
         warnings.simplefilter("ignore", DeprecationWarning)
         traced: Any = torch.jit.trace(small_network().eval(), torch.rand(2, 3, 8, 6))  # type: ignore[no-untyped-call]
         traced.save(tmp_path / "script.pt")
-    embedder = NetworkEmbedder(load_network(str(tmp_path / "script.pt")), size=(8, 6))
+    embedder = EmbedderNetwork(load_network(str(tmp_path / "script.pt")), size=(8, 6))
     np.testing.assert_allclose(
-        embedder.embed(PIXELS), NetworkEmbedder(small_network(), size=(8, 6)).embed(PIXELS), atol=1e-6
+        embedder.embed(PIXELS), EmbedderNetwork(small_network(), size=(8, 6)).embed(PIXELS), atol=1e-6
     )
     with pytest.raises(ValueError, match="has its own weights"):
         load_network(str(tmp_path / "script.pt"), weights="w.pt")

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper  # noqa: E402
 
-from al_agent.embedding.onnx import OnnxEmbedder  # noqa: E402
+from al_agent.embedding.methods.onnx import EmbedderOnnx  # noqa: E402
 
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(5, 4, 6, 3), dtype=np.uint8)
 MEANS = PIXELS.mean((1, 2), dtype=np.float64)
@@ -74,13 +74,13 @@ def write(
 def test_order_of_axes_size_and_number_of_images_are_those_of_the_file(
     path: Path, shape: Shape, channels_last: bool, options: dict[str, Any]
 ) -> None:
-    embedder = OnnxEmbedder(write(path, shape, channels_last=channels_last), **PLAIN, **options)
+    embedder = EmbedderOnnx(write(path, shape, channels_last=channels_last), **PLAIN, **options)
     assert embedder.size == (4, 6)
     np.testing.assert_allclose(embedder.embed(PIXELS), MEANS / 255, atol=1e-6)
 
 
 def test_a_fixed_number_of_images_is_never_exceeded_and_filled_up_without_a_trace(path: Path) -> None:
-    embedder = OnnxEmbedder(write(path, (4, 3, 4, 6)), batch_size=10, **PLAIN)
+    embedder = EmbedderOnnx(write(path, (4, 3, 4, 6)), batch_size=10, **PLAIN)
     assert embedder.batch_size == 8
     for n_images in (1, 4, 5):
         np.testing.assert_allclose(embedder.embed(PIXELS[:n_images]), MEANS[:n_images] / 255, atol=1e-6)
@@ -89,37 +89,37 @@ def test_a_fixed_number_of_images_is_never_exceeded_and_filled_up_without_a_trac
 def test_floats_are_standardized_by_the_numbers_of_imagenet_or_those_given(path: Path) -> None:
     write(path)
     expected = (MEANS / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    np.testing.assert_allclose(OnnxEmbedder(path).embed(PIXELS), expected, atol=1e-5)
-    to_255 = OnnxEmbedder(path, mean=(0, 0, 0), std=(1 / 255,) * 3)
+    np.testing.assert_allclose(EmbedderOnnx(path).embed(PIXELS), expected, atol=1e-5)
+    to_255 = EmbedderOnnx(path, mean=(0, 0, 0), std=(1 / 255,) * 3)
     np.testing.assert_allclose(to_255.embed(PIXELS), MEANS, rtol=1e-5)
 
 
 def test_whole_numbers_go_in_as_they_are(path: Path) -> None:
-    embedder = OnnxEmbedder(write(path, ("n", 4, 6, 3), TensorProto.UINT8, channels_last=True))
+    embedder = EmbedderOnnx(write(path, ("n", 4, 6, 3), TensorProto.UINT8, channels_last=True))
     np.testing.assert_allclose(embedder.embed(PIXELS), MEANS, rtol=1e-5)
     with pytest.raises(ValueError, match="takes pixels of uint8 as they are; leave mean and std out"):
-        OnnxEmbedder(path, mean=(0, 0, 0))
+        EmbedderOnnx(path, mean=(0, 0, 0))
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(TensorProto.FLOAT16, 2e-3), (TensorProto.DOUBLE, 1e-6)])
 def test_other_precisions_give_float32(path: Path, kind: int, tolerance: float) -> None:
-    vectors = OnnxEmbedder(write(path, kind=kind), **PLAIN).embed(PIXELS)
+    vectors = EmbedderOnnx(write(path, kind=kind), **PLAIN).embed(PIXELS)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, MEANS / 255, atol=tolerance)
 
 
 def test_feature_maps_are_averaged_over_space(path: Path) -> None:
-    vectors = OnnxEmbedder(write(path, keep=True), **PLAIN).embed(PIXELS)
+    vectors = EmbedderOnnx(write(path, keep=True), **PLAIN).embed(PIXELS)
     np.testing.assert_allclose(vectors, MEANS / 255, atol=1e-6)
 
 
 def test_of_several_outputs_one_is_named(path: Path) -> None:
     write(path, outputs=("features", "logits"))
-    np.testing.assert_allclose(OnnxEmbedder(path, output="logits", **PLAIN).embed(PIXELS), MEANS / 255 * 2, atol=1e-6)
+    np.testing.assert_allclose(EmbedderOnnx(path, output="logits", **PLAIN).embed(PIXELS), MEANS / 255 * 2, atol=1e-6)
     with pytest.raises(ValueError, match=r"has 2 outputs; say which by output=: 'features' .*, 'logits'"):
-        OnnxEmbedder(path)
+        EmbedderOnnx(path)
     with pytest.raises(ValueError, match="has no output 'feature'; it has 'features'"):
-        OnnxEmbedder(path, output="feature")
+        EmbedderOnnx(path, output="feature")
 
 
 @pytest.mark.parametrize(
@@ -145,23 +145,23 @@ def test_what_the_file_leaves_open_or_contradicts_is_an_error(
         flat.graph.node[1].attribute[0].ints[:] = [1, 2]
         onnx.save(flat, str(path))
     with pytest.raises(ValueError, match=message):
-        OnnxEmbedder(path, **options)
+        EmbedderOnnx(path, **options)
 
 
 def test_other_inputs_than_images_are_errors(path: Path) -> None:
     with pytest.raises(ValueError, match="has 2 inputs: 'images', 'mask'; expected one"):
-        OnnxEmbedder(write(path, inputs=("images", "mask")))
+        EmbedderOnnx(write(path, inputs=("images", "mask")))
     with pytest.raises(ValueError, match=r"type tensor\(int64\)"):
-        OnnxEmbedder(write(path, kind=TensorProto.INT64))
+        EmbedderOnnx(write(path, kind=TensorProto.INT64))
 
 
 def test_files_that_are_no_networks_are_errors(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        OnnxEmbedder(path)
+        EmbedderOnnx(path)
     write(path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ValueError, match="no network that onnxruntime reads"):
-        OnnxEmbedder(path)
+        EmbedderOnnx(path)
 
 
 @pytest.mark.parametrize("device", ["cuda", "warp"])
@@ -171,14 +171,14 @@ def test_a_device_that_is_not_there_is_an_error(path: Path, device: str) -> None
     if device == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has cuda")
     with pytest.raises(ValueError, match=f"device is '{device}'"):
-        OnnxEmbedder(write(path), device=device)
+        EmbedderOnnx(write(path), device=device)
 
 
 def test_the_description_tells_files_and_options_apart(path: Path) -> None:
     write(path, outputs=("features", "logits"))
     changes: list[dict[str, Any]] = [{}, {"output": "logits"}, {"mean": (0, 0, 0)}, {"fit_to_size": "pad"}, {"pool": "mean"}]
-    descriptions = [OnnxEmbedder(path, **{"output": "features", **options}).description for options in changes]
+    descriptions = [EmbedderOnnx(path, **{"output": "features", **options}).description for options in changes]
     write(path, (1, 3, 4, 6), outputs=("features", "logits"))
-    descriptions.append(OnnxEmbedder(path, output="features").description)
+    descriptions.append(EmbedderOnnx(path, output="features").description)
     assert len(set(descriptions)) == 6
-    assert OnnxEmbedder(path, output="features").description == descriptions[-1]
+    assert EmbedderOnnx(path, output="features").description == descriptions[-1]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from al_agent.embedding.blas_threads import one_blas_thread
 from al_agent.embedding.embedder import Batch, Fit, Pixels
-from al_agent.embedding.patch_features import N_CELLS, PatchFilters, PatchGrid, normalised, spherical_centroids
-from al_agent.embedding.patches import PatchEmbedder
+from al_agent.embedding.methods.patch_features import N_CELLS, PatchFilters, PatchGrid, normalised, spherical_centroids
+from al_agent.embedding.methods.patches import EmbedderPatches
 from al_agent.embedding.run import embed_images
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -52,13 +52,13 @@ def scenes(n: int, *, side: int = 32, seed: int = 0) -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def learned() -> PatchEmbedder:
-    embedder = PatchEmbedder(n_filters=32, n_dimensions=32)
+def learned() -> EmbedderPatches:
+    embedder = EmbedderPatches(n_filters=32, n_dimensions=32)
     embedder.fit(Pictures(scenes(300)))
     return embedder
 
 
-def test_a_vector_depends_on_its_image_alone_to_the_last_bit(learned: PatchEmbedder) -> None:
+def test_a_vector_depends_on_its_image_alone_to_the_last_bit(learned: EmbedderPatches) -> None:
     pixels = scenes(70, seed=1)
     whole = learned.embed(pixels)
     assert whole.shape == (70, 32)
@@ -72,7 +72,7 @@ def test_a_vector_depends_on_its_image_alone_to_the_last_bit(learned: PatchEmbed
 
 def test_the_vectors_are_the_same_for_any_number_of_threads() -> None:
     pictures = Pictures(scenes(200))
-    runs = [embed_images(pictures, PatchEmbedder(n_filters=16), n_workers=n) for n in (1, 2, 5)]
+    runs = [embed_images(pictures, EmbedderPatches(n_filters=16), n_workers=n) for n in (1, 2, 5)]
     assert len({run.embeddings.digest for run in runs}) == 1
 
 
@@ -80,19 +80,19 @@ def test_the_vectors_are_the_same_in_any_order_of_the_folder() -> None:
     pixels = scenes(60)
     ids = [f"{row:02d}.png" for row in range(60)]
     order = np.random.default_rng(3).permutation(60)
-    one = embed_images(Pictures(pixels, ids), PatchEmbedder(n_filters=16)).embeddings
-    other = embed_images(Pictures(pixels[order], [ids[row] for row in order]), PatchEmbedder(n_filters=16)).embeddings
+    one = embed_images(Pictures(pixels, ids), EmbedderPatches(n_filters=16)).embeddings
+    other = embed_images(Pictures(pixels[order], [ids[row] for row in order]), EmbedderPatches(n_filters=16)).embeddings
     assert other.subset(ids).digest == one.digest
 
 
 def test_another_seed_learns_other_filters() -> None:
     pictures = Pictures(scenes(40))
-    digests = {embed_images(pictures, PatchEmbedder(n_filters=16, seed=seed)).embeddings.digest for seed in (0, 0, 1)}
+    digests = {embed_images(pictures, EmbedderPatches(n_filters=16, seed=seed)).embeddings.digest for seed in (0, 0, 1)}
     assert len(digests) == 2
 
 
 def test_images_beyond_the_sample_do_not_change_what_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("al_agent.embedding.patches._N_SAMPLED", 50)
+    monkeypatch.setattr("al_agent.embedding.methods.patches._N_SAMPLED", 50)
     rows_read: list[int] = []
 
     class Counted(Pictures):
@@ -100,7 +100,7 @@ def test_images_beyond_the_sample_do_not_change_what_is_learned(monkeypatch: pyt
             rows_read.extend(rows)
             return super().read(rows, size, fit)
 
-    embedder = PatchEmbedder(n_filters=16)
+    embedder = EmbedderPatches(n_filters=16)
     embedder.fit(Counted(scenes(400)))
     assert len(set(rows_read)) == len(rows_read) == 50
     assert embedder.embed(scenes(2)).shape == (2, 25)
@@ -108,7 +108,7 @@ def test_images_beyond_the_sample_do_not_change_what_is_learned(monkeypatch: pyt
 
 @pytest.mark.parametrize("side", [32, 64])
 def test_an_image_and_its_mirror_image_have_the_same_vector(side: int) -> None:
-    embedder = PatchEmbedder(side=side, n_filters=16)
+    embedder = EmbedderPatches(side=side, n_filters=16)
     embedder.fit(Pictures(scenes(60, side=side)))
     pixels = scenes(10, side=side, seed=5)
     vectors = embedder.embed(pixels)
@@ -118,7 +118,7 @@ def test_an_image_and_its_mirror_image_have_the_same_vector(side: int) -> None:
     assert similar_to_upset.mean() < 0.9
 
 
-def test_the_copy_of_an_image_with_noise_is_nearest_to_it(learned: PatchEmbedder) -> None:
+def test_the_copy_of_an_image_with_noise_is_nearest_to_it(learned: EmbedderPatches) -> None:
     pixels = scenes(100, seed=7)
     noise = np.random.default_rng(0).integers(-3, 4, pixels.shape)
     noisy = np.clip(pixels.astype(np.int64) + noise, 0, 255).astype(np.uint8)
@@ -128,7 +128,7 @@ def test_the_copy_of_an_image_with_noise_is_nearest_to_it(learned: PatchEmbedder
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 1), (3, 1), (8, 4), (50, 25), (200, 32)])
 def test_few_images_have_half_as_many_dimensions(n: int, d: int) -> None:
-    vectors = embed_images(Pictures(scenes(n)), PatchEmbedder(n_filters=8, n_dimensions=32)).embeddings.vectors
+    vectors = embed_images(Pictures(scenes(n)), EmbedderPatches(n_filters=8, n_dimensions=32)).embeddings.vectors
     assert vectors.shape == (n, d)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
@@ -137,12 +137,12 @@ def test_few_images_have_half_as_many_dimensions(n: int, d: int) -> None:
 @pytest.mark.parametrize("n", [1, 2, 30])
 def test_equal_images_all_have_the_vector_1(n: int, value: int) -> None:
     plain = np.full((n, 32, 32, 3), value, dtype=np.uint8)
-    assert embed_images(Pictures(plain), PatchEmbedder(n_filters=8)).embeddings.vectors.tolist() == [[1.0]] * n
+    assert embed_images(Pictures(plain), EmbedderPatches(n_filters=8)).embeddings.vectors.tolist() == [[1.0]] * n
     same = np.repeat(scenes(1, seed=value), n, axis=0)
-    assert embed_images(Pictures(same), PatchEmbedder(n_filters=8)).embeddings.vectors.tolist() == [[1.0]] * n
+    assert embed_images(Pictures(same), EmbedderPatches(n_filters=8)).embeddings.vectors.tolist() == [[1.0]] * n
 
 
-def test_black_white_and_coloured_plain_images_are_told_from_each_other(learned: PatchEmbedder) -> None:
+def test_black_white_and_coloured_plain_images_are_told_from_each_other(learned: EmbedderPatches) -> None:
     colours = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 0, 255]], dtype=np.uint8)
     vectors = learned.embed(np.tile(colours[:, None, None], (1, 32, 32, 1)))
     assert np.isfinite(vectors).all()
@@ -160,31 +160,31 @@ def test_any_pixels_have_finite_vectors_of_length_1(seed: int, kind: str, n: int
         pixels[:, ::2] = rng.integers(0, 256, (n, 1, 1, 3))
     else:
         pixels[:, 5, 5] = 255
-    vectors = embed_images(Pictures(pixels), PatchEmbedder(n_filters=4), n_workers=1).embeddings.vectors
+    vectors = embed_images(Pictures(pixels), EmbedderPatches(n_filters=4), n_workers=1).embeddings.vectors
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
 def test_images_that_cannot_be_read_are_left_out_of_learning() -> None:
     pictures = Pictures(scenes(40), broken=[0, 17])
-    run = embed_images(pictures, PatchEmbedder(n_filters=8))
+    run = embed_images(pictures, EmbedderPatches(n_filters=8))
     assert list(run.failed) == ["00000.png", "00017.png"]
     only_good = Pictures(np.delete(pictures.pixels, [0, 17], axis=0), [i for i in pictures.item_ids if i not in run.failed])
-    assert embed_images(only_good, PatchEmbedder(n_filters=8)).embeddings.digest == run.embeddings.digest
+    assert embed_images(only_good, EmbedderPatches(n_filters=8)).embeddings.digest == run.embeddings.digest
     with pytest.raises(ValueError, match=r"none of 3 images can be read; the first, '00000\.png', is empty"):
-        PatchEmbedder().fit(Pictures(scenes(3), broken=[0, 1, 2]))
+        EmbedderPatches().fit(Pictures(scenes(3), broken=[0, 1, 2]))
 
 
-def test_wrong_arguments_and_pixels_are_refused(learned: PatchEmbedder) -> None:
+def test_wrong_arguments_and_pixels_are_refused(learned: EmbedderPatches) -> None:
     with pytest.raises(ValueError, match="side is 33; expected one of 32, 64"):
-        PatchEmbedder(side=33)
+        EmbedderPatches(side=33)
     with pytest.raises(ValueError, match="n_filters is 7; expected an even number"):
-        PatchEmbedder(n_filters=7)
+        EmbedderPatches(n_filters=7)
     with pytest.raises(ValueError, match="n_dimensions is 0"):
-        PatchEmbedder(n_dimensions=0)
+        EmbedderPatches(n_dimensions=0)
     with pytest.raises(ValueError, match="seed is -1"):
-        PatchEmbedder(seed=-1)
+        EmbedderPatches(seed=-1)
     with pytest.raises(ValueError, match=r"call fit\(images\) first"):
-        PatchEmbedder().embed(scenes(1))
+        EmbedderPatches().embed(scenes(1))
     with pytest.raises(ValueError, match=r"float64 of shape \(1, 32, 32, 3\); expected uint8"):
         learned.embed(scenes(1).astype(np.float64))
     with pytest.raises(ValueError, match=r"shape \(1, 64, 64, 3\); expected uint8 of shape \(b, 32, 32, 3\)"):
@@ -268,7 +268,7 @@ def test_neighbours_of_real_photos_are_of_their_class_far_more_often_than_by_cha
     if not path.is_file():
         pytest.skip("shared/data/cifar10_2k.npz is missing")
     data = np.load(path)
-    embedder = PatchEmbedder(n_filters=100, n_dimensions=64)
+    embedder = EmbedderPatches(n_filters=100, n_dimensions=64)
     embedder.fit(Pictures(data["x_train"]))
     train, test = embedder.embed(data["x_train"]), embedder.embed(data["x_test"])
     accuracy = _knn_accuracy(train, data["y_train"], test, data["y_test"])
@@ -288,7 +288,7 @@ def test_frames_of_a_video_are_nearest_to_the_frames_before_or_after(tmp_path: P
         frames = {name: int(frame) for name, split, _, frame in (line.split(",") for line in lines[1:]) if split == "val"}
         for name in frames:
             (tmp_path / f"{name}.jpg").write_bytes(archive.read(f"images/{name}.jpg"))
-    found = embed_images(tmp_path, PatchEmbedder(n_filters=64)).embeddings
+    found = embed_images(tmp_path, EmbedderPatches(n_filters=64)).embeddings
     similar = found.vectors @ found.vectors.T
     np.fill_diagonal(similar, -1)
     numbers = np.array([frames[item_id.removesuffix(".jpg")] for item_id in found.item_ids])

@@ -16,8 +16,8 @@ transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
 
-from al_agent.embedding.pretrained import PretrainedEmbedder  # noqa: E402
-from al_agent.embedding.processor import Preparation, preparation  # noqa: E402
+from al_agent.embedding.methods.pretrained import EmbedderPretrained  # noqa: E402
+from al_agent.embedding.methods.processor import Preparation, preparation  # noqa: E402
 
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(3, 32, 32, 3), dtype=np.uint8)
 TINY: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -83,7 +83,7 @@ def expected_of(name: str, network: Any) -> torch.Tensor:
 )
 def test_the_vector_is_the_one_that_the_network_itself_gives(tmp_path: Path, name: str, n_dimensions: int) -> None:
     network = network_of(name)
-    embedder = PretrainedEmbedder(save(tmp_path, network))
+    embedder = EmbedderPretrained(save(tmp_path, network))
     assert embedder.size == (32, 32)
     assert embedder.fit_to_size == "stretch"
     vectors = embedder.embed(PIXELS)
@@ -100,11 +100,11 @@ def test_of_a_classifier_the_class_token_is_taken_not_a_random_pooler(tmp_path: 
     with torch.no_grad():
         expected = classifier.vit(pixel_values=inputs()).last_hidden_state[:, 0].numpy()
     for _ in range(2):
-        np.testing.assert_allclose(PretrainedEmbedder(tmp_path).embed(PIXELS), expected, atol=1e-5)
+        np.testing.assert_allclose(EmbedderPretrained(tmp_path).embed(PIXELS), expected, atol=1e-5)
 
 
 def test_a_masked_autoencoder_sees_the_whole_image_and_leaves_the_random_numbers_alone(tmp_path: Path) -> None:
-    embedder = PretrainedEmbedder(save(tmp_path, network_of("mae")))
+    embedder = EmbedderPretrained(save(tmp_path, network_of("mae")))
     torch.manual_seed(5)
     vectors = embedder.embed(PIXELS)
     after = torch.rand(1)
@@ -116,7 +116,7 @@ def test_a_masked_autoencoder_sees_the_whole_image_and_leaves_the_random_numbers
 
 def test_half_precision_weights_are_computed_in_float32(tmp_path: Path) -> None:
     network = network_of("vit").half()
-    vectors = PretrainedEmbedder(save(tmp_path, network)).embed(PIXELS)
+    vectors = EmbedderPretrained(save(tmp_path, network)).embed(PIXELS)
     assert vectors.dtype == np.float32
     with torch.no_grad():
         np.testing.assert_allclose(vectors, network.float()(pixel_values=inputs()).pooler_output.numpy(), atol=1e-5)
@@ -125,7 +125,7 @@ def test_half_precision_weights_are_computed_in_float32(tmp_path: Path) -> None:
 def test_the_middle_is_cut_out_after_the_shorter_side_fits(tmp_path: Path) -> None:
     network = network_of("vit")
     settings = {**SETTINGS, "size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}, "do_center_crop": True}
-    embedder = PretrainedEmbedder(save(tmp_path, network, settings))
+    embedder = EmbedderPretrained(save(tmp_path, network, settings))
     assert embedder.size == (40, 40)
     assert embedder.fit_to_size == "crop"
     large = np.random.default_rng(1).integers(0, 256, size=(2, 40, 40, 3), dtype=np.uint8)
@@ -203,16 +203,16 @@ def test_pixels_reach_the_network_as_through_the_image_processor_of_transformers
 
 def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot be used; transformers says: .*config\.json"):
-        PretrainedEmbedder(tmp_path)
+        EmbedderPretrained(tmp_path)
     network = network_of("vit")
     network.save_pretrained(tmp_path)
     with pytest.raises(OSError, match=r"has not got its image processor's preprocessor_config\.json"):
-        PretrainedEmbedder(tmp_path)
+        EmbedderPretrained(tmp_path)
     save(tmp_path, network)
     (tmp_path / "model.safetensors").unlink()
     torch.save(network.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(OSError, match=r"weights in safetensors \(pickled weights are never read\)"):
-        PretrainedEmbedder(tmp_path)
+        EmbedderPretrained(tmp_path)
 
 
 def test_missing_weights_are_an_error_never_random_numbers(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_missing_weights_are_an_error_never_random_numbers(tmp_path: Path) -> No
     del weights[name]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match="no weights for 1 parts of the network, such as"):
-        PretrainedEmbedder(tmp_path)
+        EmbedderPretrained(tmp_path)
 
 
 def test_code_beside_the_weights_is_never_run(tmp_path: Path) -> None:
@@ -234,44 +234,44 @@ def test_code_beside_the_weights_is_never_run(tmp_path: Path) -> None:
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="code of its own, which is never run"):
-        PretrainedEmbedder(tmp_path)
+        EmbedderPretrained(tmp_path)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_network_of_texts_is_refused(tmp_path: Path) -> None:
     bert = transformers.BertModel(transformers.BertConfig(vocab_size=20, **TINY))
     with pytest.raises(ValueError, match="a BertModel, which takes no images"):
-        PretrainedEmbedder(save(tmp_path, bert))
+        EmbedderPretrained(save(tmp_path, bert))
 
 
 @pytest.mark.parametrize("name", ["facebook/no-such-network", "no/such/folder"])
 def test_a_network_that_is_not_here_is_an_error_with_a_way_out(name: str) -> None:
     with pytest.raises(OSError, match=rf"'{name}' is no folder here.*--local-dir FOLDER\) and give that folder"):
-        PretrainedEmbedder(name, local_files_only=True)
+        EmbedderPretrained(name, local_files_only=True)
 
 
 def test_a_network_of_timm_without_timm_says_what_to_install() -> None:
     if importlib.util.find_spec("timm") is not None:
         pytest.skip("timm is installed")
     with pytest.raises(ImportError, match="pip install timm"):
-        PretrainedEmbedder("timm/resnet18.a1_in1k")
+        EmbedderPretrained("timm/resnet18.a1_in1k")
 
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="device is 'cuda:99', and torch says"):
-        PretrainedEmbedder(save(tmp_path, network_of("resnet")), device="cuda:99")
+        EmbedderPretrained(save(tmp_path, network_of("resnet")), device="cuda:99")
 
 
 def test_nothing_is_printed_and_the_description_tells_weights_apart(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     network = network_of("resnet")
-    first = PretrainedEmbedder(save(tmp_path, network)).description
+    first = EmbedderPretrained(save(tmp_path, network)).description
     capfd.readouterr()
-    assert PretrainedEmbedder(tmp_path).description == first
+    assert EmbedderPretrained(tmp_path).description == first
     assert capfd.readouterr() == ("", "")
     next(network.parameters()).data += 1
-    assert PretrainedEmbedder(save(tmp_path, network)).description != first
+    assert EmbedderPretrained(save(tmp_path, network)).description != first
 
 
 def test_preparations_are_values() -> None:

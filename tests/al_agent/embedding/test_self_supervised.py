@@ -22,11 +22,11 @@ pytest.importorskip("kornia")
 
 import torch
 
-from al_agent.embedding.contrast import contrast
 from al_agent.embedding.embedder import Batch, Fit
+from al_agent.embedding.methods.self_supervised import EmbedderSelfSupervised, Progress
+from al_agent.embedding.methods.self_supervision.contrast import contrast
+from al_agent.embedding.methods.self_supervision.views import Views
 from al_agent.embedding.run import embed_images
-from al_agent.embedding.self_supervised import Progress, SelfSupervisedEmbedder
-from al_agent.embedding.views import Views
 
 OPTIONS: dict[str, Any] = {"size": (16, 16), "n_dimensions": 8, "batch_size": 16}
 
@@ -53,8 +53,8 @@ def noise(n: int = 48, seed: int = 0) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, size=(n, 16, 16, 3), dtype=np.uint8)
 
 
-def learned(checkpoint: Path | None = None, images: Pixels | None = None, **options: Any) -> SelfSupervisedEmbedder:
-    embedder = SelfSupervisedEmbedder(checkpoint, **{**OPTIONS, "epochs": 2, **options})
+def learned(checkpoint: Path | None = None, images: Pixels | None = None, **options: Any) -> EmbedderSelfSupervised:
+    embedder = EmbedderSelfSupervised(checkpoint, **{**OPTIONS, "epochs": 2, **options})
     embedder.fit(images or Pixels(noise()))
     return embedder
 
@@ -182,7 +182,7 @@ def test_a_folder_of_images_is_learned_from_and_embedded(tmp_path: Path) -> None
     for row, pixels in enumerate(noise(20)):
         image.fromarray(pixels).save(tmp_path / f"{row:02d}.png")
     (tmp_path / "broken.png").write_bytes(b"")
-    run = embed_images(tmp_path, SelfSupervisedEmbedder(epochs=1, **OPTIONS))
+    run = embed_images(tmp_path, EmbedderSelfSupervised(epochs=1, **OPTIONS))
     assert run.embeddings.item_ids == tuple(f"{row:02d}.png" for row in range(20))
     assert list(run.failed) == ["broken.png"]
     np.testing.assert_allclose(
@@ -203,7 +203,7 @@ def test_a_finished_training_is_not_repeated_and_its_images_are_not_read_again(t
 
 def test_other_images_are_embedded_by_a_trained_network(tmp_path: Path) -> None:
     first = learned(tmp_path / "n.pt", fit_to_size="pad")
-    trained = SelfSupervisedEmbedder.trained(tmp_path / "n.pt")
+    trained = EmbedderSelfSupervised.trained(tmp_path / "n.pt")
     others = Pixels(noise(20, seed=4))
     trained.fit(others)
     assert others.n_read == 0
@@ -240,8 +240,8 @@ def test_progress_tells_the_rate_that_rises_and_falls_and_the_time_left() -> Non
 
 
 def test_minutes_end_in_the_middle_of_an_epoch_and_count_over_interrupts(tmp_path: Path) -> None:
-    def run(minutes: float) -> SelfSupervisedEmbedder:
-        embedder = SelfSupervisedEmbedder(tmp_path / "n.pt", minutes=minutes, **OPTIONS)
+    def run(minutes: float) -> EmbedderSelfSupervised:
+        embedder = EmbedderSelfSupervised(tmp_path / "n.pt", minutes=minutes, **OPTIONS)
         seconds = itertools.count()
         embedder.clock = lambda: next(seconds)  # a second for each step
         embedder.fit(Pixels(noise()))
@@ -256,7 +256,7 @@ def test_a_checkpoint_of_other_options_or_images_is_an_error_that_names_them(tmp
     learned(tmp_path / "n.pt")
     with pytest.raises(ValueError, match=r"with temperature 0\.2, not 0\.5; give another file"):
         learned(tmp_path / "n.pt", temperature=0.5)
-    with pytest.raises(ValueError, match=r"on other images; .* SelfSupervisedEmbedder\.trained"):
+    with pytest.raises(ValueError, match=r"on other images; .* EmbedderSelfSupervised\.trained"):
         learned(tmp_path / "n.pt", Pixels(noise(47)))
 
 
@@ -271,9 +271,9 @@ def test_damaged_or_foreign_checkpoints_are_errors_and_nothing_is_unpickled(tmp_
     torch.save({**state, "network": {}}, tmp_path / "network.pt")
     for name in ("half", "other", "model", "recipe", "network"):
         with pytest.raises(ValueError, match=f"{name}.pt' is no checkpoint of self-supervised learning"):
-            SelfSupervisedEmbedder.trained(tmp_path / f"{name}.pt")
+            EmbedderSelfSupervised.trained(tmp_path / f"{name}.pt")
     with pytest.raises(FileNotFoundError):
-        SelfSupervisedEmbedder.trained(tmp_path / "none.pt")
+        EmbedderSelfSupervised.trained(tmp_path / "none.pt")
 
 
 def test_a_loss_that_is_no_number_is_an_error_and_the_last_good_epoch_stays(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_the_large_backbone_learns_too() -> None:
 
 
 def test_the_description_tells_trainings_apart() -> None:
-    assert "untrained" in SelfSupervisedEmbedder(epochs=1).description
+    assert "untrained" in EmbedderSelfSupervised(epochs=1).description
     assert learned().description == learned().description
     assert len({learned().description, learned(seed=1).description, learned(epochs=1).description}) == 3
 
@@ -352,12 +352,12 @@ def test_the_description_tells_trainings_apart() -> None:
 )
 def test_bad_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SelfSupervisedEmbedder(**options)
+        EmbedderSelfSupervised(**options)
 
 
 def test_embedding_before_learning_or_into_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="call fit first"):
-        SelfSupervisedEmbedder(epochs=1).embed(noise())
+        EmbedderSelfSupervised(epochs=1).embed(noise())
     with pytest.raises(FileNotFoundError, match="no folder"):
         learned(tmp_path / "none" / "n.pt")
 
@@ -370,7 +370,7 @@ def test_an_unfinished_training_embeds_nothing(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         learned(tmp_path / "n.pt", progress=stop)
     with pytest.raises(ValueError, match="is not finished; go on with it first"):
-        SelfSupervisedEmbedder.trained(tmp_path / "n.pt")
+        EmbedderSelfSupervised.trained(tmp_path / "n.pt")
 
 
 def test_without_kornia_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

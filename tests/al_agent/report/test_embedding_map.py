@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from al_agent import Embeddings
-from al_agent.embedding.duplicates import DuplicateGroups, near_duplicates
+from al_agent.embedding.neighbours.duplicates import DuplicateGroups, near_duplicates
 from al_agent.report.embedding_map import draw_embedding_map
 from al_agent.report.group_sheet import draw_group_sheet
 from al_agent.report.thumbnails import clipped, clipped_left, read_thumbnail, thumbnail

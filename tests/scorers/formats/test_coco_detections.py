@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorers.formats import coco
-from scorers.formats.coco_files import result_pieces
-from scorers.formats.coco_masks import mask_boxes
+from scorers.formats.coco.files import result_pieces
+from scorers.formats.coco.masks import mask_boxes
 
 SETTINGS = settings(derandomize=True, database=None, deadline=None, max_examples=50)
 IMAGES: list[dict[str, Any]] = [

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorers.formats.arrays import as_array, field
-from scorers.formats.detections import DetectionRows
-from scorers.formats.labels import label_indices, names_in_order
-from scorers.formats.names import ItemNames
-from scorers.formats.pixels import Convention, relative_corners
+from scorers.formats.reading.arrays import as_array, field
+from scorers.formats.reading.detections import DetectionRows
+from scorers.formats.reading.labels import label_indices, names_in_order
+from scorers.formats.reading.names import ItemNames
+from scorers.formats.reading.pixels import Convention, relative_corners
 
 SETTINGS = settings(derandomize=True, database=None, deadline=None, max_examples=50)
 

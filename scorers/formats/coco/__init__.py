@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..predictions.detection import DetectionPredictions
-from .coco_files import CocoImages, Images, Results, check_row, is_finite, read_images, result_pieces
-from .coco_keypoints import keypoints
-from .coco_masks import mask_boxes
-from .coco_results import ResultRows, in_file, row_names
-from .pixels import relative_corners
+from ...predictions.detection import DetectionPredictions
+from ..reading.pixels import relative_corners
+from .files import CocoImages, Images, Results, check_row, is_finite, read_images, result_pieces
+from .keypoints import keypoints
+from .masks import mask_boxes
+from .results import ResultRows, in_file, row_names
 
 __all__ = ["detections", "keypoints"]
 

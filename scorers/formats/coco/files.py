@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import checked_item_ids
+from ...checks import checked_item_ids
 
 Results = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 """Path of a results file, or the list of results."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .embedder import Fit
+from ..embedder import Fit
 from .preparation import checked_channels
 
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scorers.files import load_arrays, save_arrays
 
 from .contents import Contents, place_in_arrays
-from .files_csv import read_csv, write_csv
-from .files_npy import read_npy, write_npy
-from .files_parquet import read_parquet, write_parquet
+from .csv import read_csv, write_csv
+from .npy import read_npy, write_npy
+from .parquet import read_parquet, write_parquet
 
 _MOST_PADDING_BYTES = 1 << 30
 

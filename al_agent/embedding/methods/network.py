@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .embedder import Embedder, Fit, Pixels
+from ..embedder import Embedder, Fit, Pixels
 from .pooling import Pool, checked_pool, pooled, the_one
 from .preparation import IMAGENET_MEAN, IMAGENET_STD, checked_batch_size, checked_channels, checked_fit, checked_size
 from .torch_device import as_tensor, standardized_tensor, torch_device
 
 
-class NetworkEmbedder(Embedder):
+class EmbedderNetwork(Embedder):
     """Vectors from a network that you have: your own model's features are the ones that your next round is about.
 
     The network gets float tensors `(b, 3, h, w)`, `(pixels / 255 - mean) / std`, in the precision of its own parameters.
@@ -46,7 +46,7 @@ class NetworkEmbedder(Embedder):
 
     Examples:
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, kernel_size=3), torch.nn.ReLU())
-        >>> embedder = NetworkEmbedder(network, size=(8, 8))
+        >>> embedder = EmbedderNetwork(network, size=(8, 8))
         >>> embedder.embed(np.zeros((2, 8, 8, 3), dtype=np.uint8)).shape
         (2, 5)
     """

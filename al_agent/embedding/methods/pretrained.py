@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .embedder import Embedder, Pixels
+from ..embedder import Embedder, Pixels
 from .network import weights_digest
 from .preparation import checked_batch_size, middle
 from .processor import Preparation, preparation
 from .torch_device import as_tensor, standardized_tensor, torch_device
 
 
-class PretrainedEmbedder(Embedder):
+class EmbedderPretrained(Embedder):
     """Vectors from a published network, or from a folder that `save_pretrained` wrote (extra `pretrained`).
 
     Size, crop, mean and std are those of the network's own image processor. Which vector is taken follows a fixed order:
@@ -47,7 +47,7 @@ class PretrainedEmbedder(Embedder):
         ValueError: It is no network of images, lacks weights, or there is no such device.
 
     Examples:
-        >>> embedder = PretrainedEmbedder("facebook/dinov2-small")  # doctest: +SKIP
+        >>> embedder = EmbedderPretrained("facebook/dinov2-small")  # doctest: +SKIP
     """
 
     def __init__(

@@ -15,8 +15,8 @@ from samplers.density import nearest_distances
 from samplers.distances import Distances, Rows, check_metric, unit_rows
 from scorers.checks import checked_item_ids
 
+from ..embeddings import Embeddings
 from .close_pairs import ClosePairs, close_pairs
-from .embeddings import Embeddings
 
 Vectors = npt.NDArray[np.floating[Any]]
 

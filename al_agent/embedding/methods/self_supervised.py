@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .backbone import Backbone
-from .embedder import Embedder, Fit, Images, Pixels
-from .learner import Epoch, Learner
+from ..embedder import Embedder, Fit, Images, Pixels
 from .network import weights_digest
 from .preparation import checked_size
-from .recipe import Budget, Recipe
+from .self_supervision.backbone import Backbone
+from .self_supervision.learner import Epoch, Learner
+from .self_supervision.recipe import Budget, Recipe
+from .self_supervision.views import Views
 from .torch_device import as_tensor, torch_device
-from .views import Views
 
 _N_AT_A_TIME = 256
 _VIEW_SHARE = 0.75  # of a side: views in training are smaller than the images, which costs half
@@ -40,7 +40,7 @@ class Progress(NamedTuple):
     seconds_left: float
 
 
-class SelfSupervisedEmbedder(Embedder):
+class EmbedderSelfSupervised(Embedder):
     """Vectors from a network that learns from your own images (extra `self-supervised`: torch and kornia).
 
     Two random views of each image, cropped, mirrored and recoloured, shall be nearer to each other than to views of other
@@ -78,7 +78,7 @@ class SelfSupervisedEmbedder(Embedder):
         ValueError: A bad option, or no such device.
 
     Examples:
-        >>> embedder = SelfSupervisedEmbedder("network.pt", minutes=10, size=(64, 64))
+        >>> embedder = EmbedderSelfSupervised("network.pt", minutes=10, size=(64, 64))
         >>> embedder.description
         'self-supervised small, size (64, 64), untrained'
 
@@ -124,7 +124,7 @@ class SelfSupervisedEmbedder(Embedder):
         self.clock: Callable[[], float] = time.monotonic
 
     @classmethod
-    def trained(cls, checkpoint: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> SelfSupervisedEmbedder:
+    def trained(cls, checkpoint: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> EmbedderSelfSupervised:
         """The embedder of a finished training, for other images: it learns no more, so its vectors stay comparable.
 
         Raises:
@@ -195,7 +195,7 @@ class SelfSupervisedEmbedder(Embedder):
             raise ValueError(f"{what} with {name} {theirs[name]!r}, not {ours[name]!r}; give another file, or remove it")
         if of_images != digest:
             raise ValueError(
-                f"{what} on other images; give another file to learn from these, or use SelfSupervisedEmbedder.trained to "
+                f"{what} on other images; give another file to learn from these, or use EmbedderSelfSupervised.trained to "
                 "embed them with that network"
             )
         return learner

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .coco_files import CocoImages, Results, check_row
+from .files import CocoImages, Results, check_row
 
 _UNKNOWN = -1
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..predictions.keypoints import KeypointPredictions
+from ...predictions.keypoints import KeypointPredictions
 from .arrays import as_array
 from .items import checked_size
 from .labels import ClassNames, names_in_order

@@ -10,8 +10,8 @@ from samplers.density import neighbour_distances
 from samplers.distances import Distances, check_metric
 from samplers.sampler import checked_count
 
+from ..embeddings import Embeddings
 from .duplicates import directed
-from .embeddings import Embeddings
 
 _N_LANDMARKS = 16_384
 

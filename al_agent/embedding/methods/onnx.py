@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from .embedder import Embedder, Fit, Pixels
+from ..embedder import Embedder, Fit, Pixels
 from .pooling import Pool, checked_pool, pooled
 from .preparation import (
     IMAGENET_MEAN,
@@ -35,7 +35,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-class OnnxEmbedder(Embedder):
+class EmbedderOnnx(Embedder):
     """Vectors from a network in an ONNX file, computed by onnxruntime (extra `onnx`), without torch.
 
     What the file declares of its one input is used: the order of the axes, the size, the type, and a fixed number of
@@ -62,7 +62,7 @@ class OnnxEmbedder(Embedder):
         ValueError: It is no network of images, or an option is missing or contradicts it.
 
     Examples:
-        >>> embedder = OnnxEmbedder("model.onnx", output="features", device="cpu")  # doctest: +SKIP
+        >>> embedder = EmbedderOnnx("model.onnx", output="features", device="cpu")  # doctest: +SKIP
     """
 
     def __init__(

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
+from ..preparation import checked_batch_size, checked_fit, checked_size
 from .backbone import Backbone
-from .preparation import checked_batch_size, checked_fit, checked_size
 from .views import Views
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..predictions.parts import checked_names
+from ...predictions.parts import checked_names
 
 ClassNames = Mapping[int, str] | Iterable[str]
 """A name for each class: by index, as `model.config.id2label` or `results[0].names`, or in the order of the indices."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .embedder import Pixels
+from ..embedder import Pixels
 
 
 def torch_device(name: str | torch.device) -> torch.device:

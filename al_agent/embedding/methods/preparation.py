@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from .embedder import Fit, Pixels
+from ..embedder import Fit, Pixels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of red, green and blue of ImageNet, in [0, 1]: what torchvision's and most other networks were trained with."""

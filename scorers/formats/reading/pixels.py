@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import row_blocks
+from ...checks import row_blocks
 
 Convention = Literal["xyxy", "xywh", "cxcywh"]
 """Two corners; the upper left corner with width and height; the centre with width and height."""

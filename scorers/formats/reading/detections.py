@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..predictions.detection import DetectionPredictions
+from ...predictions.detection import DetectionPredictions
 from .arrays import as_array
 from .items import checked_size
 from .labels import ClassNames, label_indices, names_in_order

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..checks import checked_item_ids
+from ...checks import checked_item_ids
 from .arrays import field
 from .names import ItemNames
 

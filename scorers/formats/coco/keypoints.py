@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..predictions.keypoints import KeypointPredictions
-from .coco_files import Images, Results, is_finite, read_images, result_pieces
-from .coco_results import ResultRows, in_file, row_names
+from ...predictions.keypoints import KeypointPredictions
+from .files import Images, Results, is_finite, read_images, result_pieces
+from .results import ResultRows, in_file, row_names
 
 Triples = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 
-from ..checks import checked_item_ids
+from ...checks import checked_item_ids
 
 
 class ItemNames:

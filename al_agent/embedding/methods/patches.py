@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .blas_threads import one_blas_thread
-from .embedder import Embedder, Fit, Images, Pixels
+from ..blas_threads import one_blas_thread
+from ..embedder import Embedder, Fit, Images, Pixels
+from ..run import checked_workers
 from .patch_features import N_CELLS, Floats, PatchFilters, PatchGrid
-from .run import checked_workers
 
 _N_SAMPLED = 4096  # images to learn from; with 16,000 the vectors are no better
 _N_PATCHES = 65_536
@@ -26,7 +26,7 @@ _LEAST_SPREAD = 1e-9  # of a direction's variance beside the squared length of t
 _GRIDS = {32: PatchGrid(32, 6, 1), 64: PatchGrid(64, 7, 3)}
 
 
-class PatchEmbedder(Embedder):
+class EmbedderPatches(Embedder):
     """Turns images into vectors of what their patches look like and where, learned from the images without labels.
 
     Images of 32 x 32 pixels are cut into overlapping patches; brightness and contrast are taken out; whitened patches are
@@ -57,7 +57,7 @@ class PatchEmbedder(Embedder):
         Coates, Ng: Learning feature representations with k-means. 2012, doi:10.1007/978-3-642-35289-8_30.
 
     Examples:
-        >>> PatchEmbedder().description
+        >>> EmbedderPatches().description
         'patches of 32 px, 256 filters, 256 dimensions, seed 0'
     """
 

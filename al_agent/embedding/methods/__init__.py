@@ -1,0 +1,1 @@
+"""The ways to embed images, one module for each; those that use torch or a runtime load it."""

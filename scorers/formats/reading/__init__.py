@@ -1,0 +1,1 @@
+"""What readers of all formats share: arrays, boxes in pixels, labels by name, items by file name."""
