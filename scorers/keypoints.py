@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Mapping
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from .aggregation import Vector, aggregate, check_aggregation
 from .checks import FloatArray, row_blocks
+from .options import check_share, check_stand_in, checked_aggregations
 from .predictions.keypoints import MEASURES, BoolArray, KeypointPredictions
 from .scorer import Scorer
 from .scores import Scores
@@ -80,18 +80,9 @@ class ScorerKeypointDetection(Scorer[KeypointPredictions]):
         score_threshold: float = 0.0,
     ) -> None:
         super().__init__(predictions)
-        if isinstance(aggregations, str):
-            raise ValueError(f"aggregations is the string {aggregations!r}; expected a list of names")
-        aggregations = tuple(aggregations)
-        for name in aggregations:
-            check_aggregation(name)
-        if without_instances is not None and not (_is_number(without_instances) and math.isfinite(without_instances)):
-            raise ValueError(
-                f"without_instances is {without_instances!r}; expected a finite number, or None for 0 with a warning"
-            )
-        if not (_is_number(score_threshold) and 0 <= score_threshold <= 1):
-            raise ValueError(f"score_threshold is {score_threshold!r}; expected a number in [0, 1]")
-        self._aggregations = aggregations
+        self._aggregations = checked_aggregations(aggregations, check_aggregation)
+        check_stand_in("without_instances", without_instances)
+        check_share("score_threshold", score_threshold)
         self._without_instances = without_instances
         self._score_threshold = score_threshold
 
@@ -160,7 +151,3 @@ def _masked_mean(values: npt.NDArray[np.float64], mask: BoolArray) -> Vector:
     """Rows of one layout are summed in one order, whatever stands beside them."""
     mean: Vector = values.sum(axis=1) / np.maximum(mask.sum(axis=1), 1)
     return mean
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

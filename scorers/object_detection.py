@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +12,7 @@ from . import uncertainty
 from .aggregation import aggregate, check_aggregation
 from .boxes import kept_by_nms
 from .checks import as_floats
+from .options import check_share, check_stand_in, checked_aggregations
 from .predictions import DetectionPredictions
 from .scorer import Scorer
 from .scores import Scores
@@ -93,21 +92,12 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
         class_counts: npt.ArrayLike | None = None,
     ) -> None:
         super().__init__(predictions)
-        if isinstance(aggregations, str):
-            raise ValueError(f"aggregations is the string {aggregations!r}; expected a list of names")
-        aggregations = tuple(aggregations)
-        for name in aggregations:
-            check_aggregation(name)
-        if without_boxes is not None and not (_is_number(without_boxes) and math.isfinite(without_boxes)):
-            raise ValueError(f"without_boxes is {without_boxes!r}; expected a finite number, or None for 0 with a warning")
-        for option, value in {
-            "score_threshold": score_threshold,
-            "nms_iou": nms_iou,
-            "frequency_penalty": frequency_penalty,
-        }.items():
-            if not (value is None and option == "nms_iou") and not (_is_number(value) and 0 <= value <= 1):
-                raise ValueError(f"{option} is {value!r}; expected a number in [0, 1]")
-        self._aggregations = aggregations
+        self._aggregations = checked_aggregations(aggregations, check_aggregation)
+        check_stand_in("without_boxes", without_boxes)
+        check_share("score_threshold", score_threshold)
+        check_share("frequency_penalty", frequency_penalty)
+        if nms_iou is not None:
+            check_share("nms_iou", nms_iou)
         self._without_boxes = without_boxes
         self._score_threshold = score_threshold
         self._nms_iou = nms_iou
@@ -164,10 +154,6 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
                 f"class_counts has {len(weights)} classes, and a box has label {labels.max()}; give a count for every class"
             )
         return np.asarray(weights[labels], dtype=np.float64)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 class _Boxes:

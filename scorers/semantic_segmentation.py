@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import FloatArray
+from .options import checked_aggregations
 from .pixel_aggregation import aggregate_pixels, check_pixel_aggregation
 from .pixels import Scratch, score_areas, score_names
 from .predictions import SegmentationPredictions
@@ -87,11 +88,7 @@ class ScorerSemanticSegmentation(Scorer[SegmentationPredictions]):
         n_threads: int | None = None,
     ) -> None:
         super().__init__(predictions)
-        if isinstance(aggregations, str):
-            raise ValueError(f"aggregations is the string {aggregations!r}; expected a list of names")
-        self._aggregations = tuple(aggregations)
-        for name in self._aggregations:
-            check_pixel_aggregation(name)
+        self._aggregations = checked_aggregations(aggregations, check_pixel_aggregation)
         if n_threads is not None and (type(n_threads) is not int or n_threads < 1):
             raise ValueError(f"n_threads is {n_threads!r}; expected a whole number of 1 or more, or None")
         self._n_threads = n_threads or min(_n_processors(), _MOST_THREADS)
