@@ -10,7 +10,7 @@ demo: $(VENV)/.plot
 	$(BIN)/al-agent demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

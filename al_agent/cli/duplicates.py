@@ -74,6 +74,8 @@ def duplicates(
     target = output or folder / "groups.csv"
     if target.suffix.lower() != ".csv":
         raise typer.BadParameter(f"--output {target} does not end in .csv")
+    if output is None:
+        _check_ours(target)
     vectors = Embeddings.load(embeddings or _vector_file(folder))
     images = {} if sheet is None else _images(folder)  # before the work, as it may fail
 
@@ -130,6 +132,16 @@ def _vector_file(folder: Path) -> Path:
     if not found.exists():
         raise typer.BadParameter(f"there is no {found}: al-agent embed makes it, or name a file by --embeddings")
     return found
+
+
+def _check_ours(target: Path) -> None:
+    """Raise if a file of that name is there which somebody else has made."""
+    if target.exists():
+        with target.open("rb") as file:
+            if file.readline(80).decode("utf-8", "replace").strip() != ",".join(_HEADER):
+                raise ValueError(
+                    f"'{target}' is there already and was not made by al-agent duplicates; name another --output, or this one"
+                )
 
 
 def _images(folder: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ def print_failure(error: BaseException, *, as_json: bool) -> None:
     """Print what went wrong on standard error, and with `--json` as the one object on standard output too."""
     if as_json:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {_on_its_lines(error)}", file=sys.stderr)
 
 
 def print_wrong_use(error: Any, words: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ def print_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning without the place in the code, which is not the user's."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {_on_its_lines(message)}", file=sys.stderr)
 
 
 def progress(total: int | None, what: str) -> tqdm[NoReturn]:
@@ -90,6 +90,11 @@ def listed(introduction: str, names: Sequence[str]) -> str:
 def on_one_line(cell: str) -> str:
     """Text without the characters that move a terminal's cursor."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cell)
+
+
+def _on_its_lines(text: object) -> str:
+    """A message, which may name files, with its line breaks and without other characters that a terminal obeys."""
+    return "\n".join(map(on_one_line, str(text).split("\n")))
 
 
 def _clipped(cell: str, width: int) -> str:

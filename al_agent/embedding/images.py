@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,19 +170,29 @@ class _Unreadable(Exception):
     """A file that is not even tried."""
 
 
-def _read(path: str | None, size: tuple[int, int], fit: Fit, max_pixels: int) -> Pixels:
+def known_formats() -> list[str]:
+    """The formats that are opened, of those that this Pillow has."""
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def open_file(path: str | None) -> IO[bytes]:
+    """The file, opened. Raises if it is none, empty, or a pipe, which would wait for ever."""
     if path is None:
         raise _Unreadable("has no file on this disk")
     found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):  # a pipe would wait for ever
+    if not stat.S_ISREG(found.st_mode):
         raise _Unreadable("is a folder" if stat.S_ISDIR(found.st_mode) else "is no regular file")
     if not found.st_size:
         raise _Unreadable("is empty, 0 bytes long")
-    with open(path, "rb") as file:
+    return open(path, "rb")
+
+
+def _read(path: str | None, size: tuple[int, int], fit: Fit, max_pixels: int) -> Pixels:
+    with open_file(path) as file:
         head = file.read(16)
         file.seek(0)
         try:
-            image: ImageFile.ImageFile = Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+            image: ImageFile.ImageFile = Image.open(file, formats=known_formats())
         except Image.DecompressionBombError:
             if not head.startswith(b"\xff\xd8\xff"):
                 raise
@@ -194,12 +204,12 @@ def _read(path: str | None, size: tuple[int, int], fit: Fit, max_pixels: int) ->
             if not isinstance(image, JpegImagePlugin.JpegImageFile):
                 with _place_in_memory(image, max_pixels):
                     image.load()
-                return _fitted(image, image.size, 1.0, _orientation(image), size, fit)  # some are upright by now
+                    return _fitted(image, image.size, 1.0, _orientation(image), size, fit)  # some are upright by now
             turn, full = _orientation(image), image.size
             scale = _decode_small(image, size[::-1] if turn >= 5 else size, fit, max_pixels)
             with _place_in_memory(image, max_pixels):
                 image.load()
-            return _fitted(image, full, scale, turn, size, fit)
+                return _fitted(image, full, scale, turn, size, fit)
 
 
 def _decode_small(image: JpegImagePlugin.JpegImageFile, size: tuple[int, int], fit: Fit, max_pixels: int) -> float:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from PIL import Image, ImageOps
 
+from ..embedding.images import known_formats, open_file
+from ..embedding.pillow_lock import without_pillow_warnings
+
 INK, MUTED, PAPER, MISSING = "#1a1a1a", "#5a5a5a", "#ffffff", "#e4e4e4"
 
 
 def read_thumbnail(media: str | None, size: int) -> Image.Image | None:
     """The image in its own proportions, upright and `size` pixels at its longer side; None if it cannot be read."""
     try:
-        with Image.open(media or "") as image:
+        # formats and files as for embedding: no PostScript, which would run a program, and no pipe
+        with without_pillow_warnings(), open_file(media) as file, Image.open(file, formats=known_formats()) as image:
             image.draft("RGB", (2 * size, 2 * size))
             return ImageOps.contain(ImageOps.exif_transpose(image).convert("RGB"), (size, size))
     except Exception:  # damaged bytes can fail in any way

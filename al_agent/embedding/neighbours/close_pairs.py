@@ -117,4 +117,5 @@ def _rounded_up(values: Distances) -> npt.NDArray[np.float32]:
 
 
 def _rounded_down(values: Distances) -> npt.NDArray[np.float32]:
-    return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
+    with np.errstate(over="ignore"):  # a limit may be beyond float32, so that nothing is ruled out
+        return np.nextafter(values.astype(np.float32), np.float32(-np.inf))

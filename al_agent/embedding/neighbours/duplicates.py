@@ -151,7 +151,8 @@ def near_duplicates(embeddings: Embeddings, *, distance: float | None = None, me
     if distance is None:
         pairs, distance = _standing_out(points, metric)
     else:
-        pairs = close_pairs(points, (distance**2 if metric == "euclidean" else 2 * distance) * (1 + 1e-12))
+        squared = float(distance) * float(distance) if metric == "euclidean" else 2.0 * distance  # may be infinity
+        pairs = close_pairs(points, squared * (1 + 1e-12))
     apart = _measured(pairs.squared, metric)
     is_near = apart <= distance
     left, right, apart = pairs.left[is_near], pairs.right[is_near], apart[is_near]

@@ -133,3 +133,24 @@ def test_wrong_use_is_refused_before_anything_is_written(
 def test_a_folder_without_embeddings_is_told_how_to_get_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["duplicates", str(tmp_path)]) == 2
     assert "al-agent embed makes it" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_groups_take_the_place_of_older_groups_and_of_no_file_of_others(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "duplicates", folder)
+    run(capsys, "duplicates", folder)
+    (folder / "groups.csv").write_text("item,scene\nimg_00.png,street\n", encoding="utf-8")
+    assert main(["duplicates", str(folder)]) == 1
+    assert "was not made by al-agent duplicates; name another --output" in capsys.readouterr().err
+    assert (folder / "groups.csv").read_text(encoding="utf-8").startswith("item,scene")
+    run(capsys, "duplicates", folder, "--output", folder / "groups.csv")
+    assert (folder / "groups.csv").read_text(encoding="utf-8").startswith("item,group")
+
+
+def test_names_in_errors_do_not_move_the_cursor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "\x1b[2Jbad.csv").write_bytes(b"")
+    assert main(["duplicates", str(folder), "--embeddings", str(folder / "\x1b[2Jbad.csv")]) == 1
+    printed = capsys.readouterr().err
+    assert "\x1b" not in printed
+    assert "\N{REPLACEMENT CHARACTER}[2Jbad.csv' has no header" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,19 @@ def test_thumbnails_keep_proportions_turn_upright_and_survive_anything(tmp_path:
     assert thumbnail(str(tmp_path / "turned.jpg"), 60).size == (60, 60)
     assert read_thumbnail(None, 60) is None
     assert thumbnail(str(tmp_path), 8).getpixel((4, 4)) == (0xE4, 0xE4, 0xE4)
+
+
+def test_thumbnails_run_no_program_and_wait_for_no_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch '{tmp_path / 'was run'}'\n", encoding="ascii")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # so that it is looked for again
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    assert read_thumbnail(str(tmp_path / "a.jpg"), 60) is None
+    assert not (tmp_path / "was run").exists()
+    os.mkfifo(tmp_path / "b.jpg")
+    assert read_thumbnail(str(tmp_path / "b.jpg"), 60) is None
 
 
 def test_long_names_are_clipped_where_they_say_least() -> None:
