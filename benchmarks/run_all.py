@@ -1,4 +1,4 @@
-"""Runs every benchmark in a process of its own, and prints Markdown; the peers of selection are left out."""
+"""Runs every benchmark in a process of its own, and prints Markdown; peers of selection and minutes of learning are left out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def main() -> None:
     folder = Path(__file__).parent
     print(f"{machine()}, {os.cpu_count()} processors", flush=True)
     for script in sorted(folder.glob("bench_*.py")):
+        if script.name == "bench_self_supervised.py":  # takes the minutes that it is told
+            continue
         options = ["--no-peers"] if script.name == "bench_selection.py" else []
         subprocess.run([sys.executable, str(script), *options], check=True)
 

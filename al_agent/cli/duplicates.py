@@ -140,7 +140,8 @@ def _check_ours(target: Path) -> None:
         with target.open("rb") as file:
             if file.readline(80).decode("utf-8", "replace").strip() != ",".join(_HEADER):
                 raise ValueError(
-                    f"'{target}' is there already and was not made by al-agent duplicates; name another --output, or this one"
+                    f"'{target}' is there already and was not made by al-agent duplicates; name another --output, or "
+                    "this one"
                 )
 
 

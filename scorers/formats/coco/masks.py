@@ -106,6 +106,7 @@ def _boxes_of_runs(
     background, mask = pairs[:, 0], pairs[:, 1]
     totals = np.add.reduceat(background + mask, starts)
     is_bad = (totals != width * height) | (np.minimum.reduceat(np.minimum(background, mask), starts) < 0)
+    is_bad |= np.maximum.reduceat(np.maximum(background, mask), starts) > width * height  # the sum of such may wrap around
     if is_bad.any():
         row = int(np.flatnonzero(is_bad)[0])
         raise ValueError(

@@ -233,4 +233,6 @@ def test_outliers_of_few_items_and_by_cosine() -> None:
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_a_distance_may_be_larger_than_can_be_squared(metric: str) -> None:
     embeddings = Embeddings(["a", "b", "c"], [[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]])
-    assert [sorted(group) for group in near_duplicates(embeddings, distance=1e200, metric=metric).groups] == [["a", "b", "c"]]
+    assert [sorted(group) for group in near_duplicates(embeddings, distance=1e200, metric=metric).groups] == [
+        ["a", "b", "c"]
+    ]

@@ -18,7 +18,9 @@ import pytest
 from PIL import Image, ImageFile, ImageOps, features
 
 from al_agent import PlatformLocal
+from al_agent.embedding import images as images_module
 from al_agent.embedding.images import ImageFiles, read_rgb
+from al_agent.embedding.pillow_lock import ONE_LARGE_IMAGE
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared"
 QUARTERS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], dtype=np.uint8)
@@ -455,3 +457,19 @@ def test_a_fingerprint_changes_with_the_file_and_its_id_alone(tmp_path: Path) ->
     os.utime(tmp_path / "a.png", ns=(0, 1))
     second = [images.fingerprint(row) for row in range(4)]
     assert [one == other for one, other in zip(first, second)] == [False, False, True, True]
+
+
+def test_a_large_image_leaves_memory_before_the_next_one_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "_LARGE_PIXELS", 100)
+    was_alone: list[bool] = []
+    fitted = images_module._fitted
+
+    def watched(*args: Any) -> Any:
+        was_alone.append(ONE_LARGE_IMAGE.locked())
+        return fitted(*args)
+
+    monkeypatch.setattr(images_module, "_fitted", watched)
+    for name in ("a.png", "b.jpg"):
+        quarters().save(tmp_path / name)
+    batch = ImageFiles.from_folder(tmp_path).read([0, 1], (64, 64), "stretch")
+    assert (batch.rows.tolist(), was_alone, ONE_LARGE_IMAGE.locked()) == ([0, 1], [True, True], False)

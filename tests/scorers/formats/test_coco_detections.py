@@ -286,6 +286,7 @@ BAD_MASKS: dict[str, tuple[Any, str]] = {
     "counts of words": ({"size": [3, 4], "counts": ["a"]}, "expected text, or a list of numbers"),
     "too few pixels": ({"size": [3, 4], "counts": [4, 2]}, "is broken: its runs cover 6 pixels of 4 x 3"),
     "negative": ({"size": [3, 4], "counts": [14, -2]}, "is broken: its runs cover 12 pixels"),
+    "beyond 64 bits": ({"size": [3, 4], "counts": [2**62, 2**62, 2**62, 2**62 + 12]}, "is broken: its runs cover"),
     "no text": ({"size": [3, 4], "counts": ""}, "which are no run-length code"),
     "cut text": ({"size": [3, 4], "counts": "P"}, "has counts 'P', which are no run-length code"),
     "other letters": ({"size": [3, 4], "counts": "4 2"}, "which are no run-length code"),
