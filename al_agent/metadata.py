@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -88,6 +88,48 @@ class Metadata:
                 raise ValueError(f"{where}, line {number} has {len(row)} fields; the header has {len(header)}")
         fields = list(zip(*rows[1:]))
         return cls(fields[0], {name: _numbers_or_strings(values) for name, values in zip(header[1:], fields[1:])})
+
+    @staticmethod
+    def side_by_side(parts: Sequence[Metadata], *, names: Sequence[str] | None = None) -> Metadata:
+        """The columns of all parts, joined by item id.
+
+        The parts have the same items, in any order; the result has the order of the first.
+
+        Args:
+            parts: One or more.
+            names: What messages call the parts, such as their files; by default `part 0`, `part 1`, ...
+
+        Raises:
+            ValueError: No parts, an item that is not in all of them, or a column in two. The message names it and the parts.
+
+        Examples:
+            >>> sites = Metadata(["a", "b"], {"site": ["north", "south"]})
+            >>> costs = Metadata(["b", "a"], {"cost": [20, 10]})
+            >>> Metadata.side_by_side([sites, costs]).columns["cost"].tolist()
+            [10, 20]
+        """
+        if not parts:
+            raise ValueError("there are no parts; expected one Metadata or more")
+        called = [f"part {number}" for number in range(len(parts))] if names is None else list(names)
+        check_length(len(called), len(parts), "names", "parts")
+        first = parts[0]
+        columns: dict[str, npt.NDArray[Any]] = {}
+        part_of: dict[str, str] = {}
+        for part, name in zip(parts, called):
+            row_of = {item_id: row for row, item_id in enumerate(part.item_ids)}
+            missing = next((item_id for item_id in first.item_ids if item_id not in row_of), None)
+            if missing is not None:
+                raise ValueError(f"{name} has no item {missing!r}, which {called[0]} has; expected the same items in all")
+            if len(part) > len(first):
+                known = set(first.item_ids)
+                missing = next(item_id for item_id in part.item_ids if item_id not in known)
+                raise ValueError(f"{called[0]} has no item {missing!r}, which {name} has; expected the same items in all")
+            rows = [row_of[item_id] for item_id in first.item_ids]
+            for column, values in part.columns.items():
+                if column in columns:
+                    raise ValueError(f"{part_of[column]} and {name} both have a column {column!r}; rename it in one of them")
+                columns[column], part_of[column] = values[rows], name
+        return Metadata(first.item_ids, columns)
 
     def __len__(self) -> int:
         return len(self.item_ids)

@@ -17,6 +17,7 @@ from .pixel_aggregation import aggregate_pixels, check_pixel_aggregation
 from .pixels import Scratch, score_areas, score_names
 from .predictions import SegmentationPredictions
 from .predictions.pixel_map import Area, PixelMap
+from .predictions.pixel_source import check_same_classes
 from .scorer import Scorer
 from .scores import Scores
 
@@ -55,7 +56,8 @@ class ScorerSemanticSegmentation(Scorer[SegmentationPredictions]):
         n_threads: How many threads score a map; None for the processors there are, at most 8.
 
     Raises:
-        ValueError: An option is out of range; at `scores`, a pixel's values are no distribution.
+        ValueError: An option is out of range; at `scores`, a pixel's values are no distribution, or a chunk has not as many
+            classes as the first.
 
     Examples:
         >>> from scorers import SegmentationPredictions
@@ -95,9 +97,13 @@ class ScorerSemanticSegmentation(Scorer[SegmentationPredictions]):
         self._threads: ThreadPoolExecutor | None = None
         self._scratch: Scratch | None = None
         self._n_empty = 0
+        self._first: tuple[str, int] | None = None
 
     def score_chunk(self, predictions: SegmentationPredictions) -> Mapping[str, npt.NDArray[np.float64]]:
         """The scores of n images; time O(pixels c) for each pass."""
+        classes = (predictions.item_ids[0], predictions.n_classes)
+        self._first = self._first or classes
+        check_same_classes(classes, self._first)
         rows: list[list[float]] = []
         work = self._begin(predictions, 0)
         for row in range(len(predictions)):
@@ -120,6 +126,7 @@ class ScorerSemanticSegmentation(Scorer[SegmentationPredictions]):
     def _chunks(self) -> Iterator[SegmentationPredictions]:
         """The chunks, and threads to score them. No chunk is asked for early: a generator may use one array again."""
         self._n_empty = 0
+        self._first = None
         self._scratch = Scratch()
         try:
             with ThreadPoolExecutor(self._n_threads) as self._threads:

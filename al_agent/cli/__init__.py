@@ -94,8 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_failure(error, as_json=as_json)
             return EXIT_FAILED
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into a status
+        has_rounds = words[:1] in (["query"], ["push"])
         print_failure(
-            KeyboardInterrupt("interrupted; see al-agent status"),
+            KeyboardInterrupt("interrupted; see al-agent status" if has_rounds else "interrupted"),
             as_json=as_json,
         )
     return status if isinstance(status, int) else EXIT_DONE

@@ -16,19 +16,20 @@ import typer
 from scorers.files import written_whole
 
 from ..embedding import Embeddings
-from ..image_files import images_below
-from ..platforms.local import PlatformLocal
+from ..platforms.base import Item, ItemState
 from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
-from .options import EMBEDDINGS_FILE, AsJson
+from .images import RUN_BY_SPREADSHEETS, check_ids, counted, images_of, items_of
+from .options import EMBEDDINGS_FILE, EMBEDDINGS_FILES, AsJson
 from .output import WIDTH, on_one_line, show, table
+from .project import FILE_NAME
 
 if TYPE_CHECKING:
     from ..embedding.neighbours.duplicates import DuplicateGroups
 
 _N_SHOWN = 5
 _HEADER = ("item", "group", "is_representative", "distance")
-_WISHES = [{"kind": "diversity"}, {"kind": "at_most", "count": 1, "column": "group", "counts_labeled": True}]
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+_METRICS = ("euclidean", "cosine")
+_N_MOST = 100
 
 
 def duplicates(
@@ -56,8 +57,8 @@ def duplicates(
 ) -> None:
     """Find near-duplicates, so that only one of each group is labeled, and outliers.
 
-    Groups are written to a CSV file that al-agent query reads, and beside it, where there is none yet, a file of strategies
-    that asks for different images and at most one of each group. Nothing is deleted.
+    Groups are written to a CSV file that al-agent query reads, and beside it, of the same name in .json, strategies that ask
+    for different images and at most one of each group. Nothing is deleted.
 
     Examples:
 
@@ -67,17 +68,22 @@ def duplicates(
     """
     if distance is not None and not 0 <= distance < float("inf"):
         raise typer.BadParameter(f"--distance {distance} is no finite number of 0 or more")
-    if metric not in ("euclidean", "cosine"):
+    if metric not in _METRICS:
         raise typer.BadParameter(f"--metric {metric} is neither euclidean nor cosine")
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise typer.BadParameter(f"--sheet {sheet} does not end in .png")
     target = output or folder / "groups.csv"
     if target.suffix.lower() != ".csv":
         raise typer.BadParameter(f"--output {target} does not end in .csv")
+    wishes = target.with_suffix(".json")
     if output is None:
         _check_ours(target)
+    _check_unedited(wishes)
     vectors = Embeddings.load(embeddings or _vector_file(folder))
-    images = {} if sheet is None else _images(folder)  # before the work, as it may fail
+    is_project = (folder / LOCAL_FILE).exists()
+    items = items_of(folder)
+    check_ids(vectors.item_ids, folder, items)
+    images = {} if sheet is None else images_of(folder)  # before the work, as it may fail
 
     from ..embedding.neighbours.duplicates import near_duplicates  # noqa: PLC0415
     from ..embedding.neighbours.outliers import outliers  # noqa: PLC0415
@@ -86,20 +92,21 @@ def duplicates(
     ranking = outliers(vectors, metric=metric) if n_outliers else None
     farthest = [] if ranking is None else list(zip(ranking.item_ids, ranking.distances.tolist()))[:n_outliers]
     _write(target, groups, vectors.item_ids)
-    wishes = target.with_suffix(".json")
-    if not wishes.exists():  # it may have been edited
-        with written_whole(wishes) as file:
-            file.write(("[\n " + ",\n ".join(map(json.dumps, _WISHES)) + "\n]\n").encode())
+    with written_whole(wishes) as file:
+        file.write(("[\n " + ",\n ".join(map(json.dumps, _strategies(metric))) + "\n]\n").encode())
     if sheet is not None and len(groups):
         from ..report.group_sheet import draw_group_sheet  # noqa: PLC0415  # loads Pillow
 
-        draw_group_sheet(sheet, f"{folder.absolute().name}: near-duplicates", groups, images)
+        files = {item_id: file for item_id, file in images.items() if file is not None}
+        draw_group_sheet(sheet, f"{folder.absolute().name}: near-duplicates", groups, files)
     n_redundant = len(groups.redundant)
+    n_pickable = _n_pickable(items, groups, vectors.item_ids) if is_project else groups.n_items - n_redundant
     result = {
         "folder": str(folder),
         "n_items": groups.n_items,
         "n_groups": len(groups),
         "n_redundant": n_redundant,
+        "n_pickable": n_pickable,
         "distance": groups.distance,
         "metric": metric,
         "groups": [list(group) for group in groups.groups],
@@ -115,22 +122,25 @@ def duplicates(
             for number, (group, distances) in enumerate(zip(groups.groups[:_N_SHOWN], groups.distances), start=1)
         ]
         lines += ["", table(("group", "images", "stays", "farthest"), rows, right=(1, 3))]
-        lines += [f"... and {len(groups) - _N_SHOWN:,} more groups"] * (len(groups) > _N_SHOWN)
+        lines += [f"... and {counted(len(groups) - _N_SHOWN, 'more group')}"] * (len(groups) > _N_SHOWN)
     if farthest:
         lines += ["", "least like the others:"]
         lines += [table(("distance", "image"), [(f"{far:.3g}", item_id) for item_id, far in farthest], right=(0,))]
-    lines += ["", f"all groups are in {target}"]
-    lines += [f"the largest are drawn in {sheet}"] * (result["sheet"] is not None)
-    lines += [f"nothing to draw in {sheet}"] * (sheet is not None and not len(groups))
-    lines += ["", _next(folder, target, wishes, embeddings)] if len(groups) else []
+    lines += ["", f"all groups are in {target}" if len(groups) else f"{target} has no group"]
+    if sheet is not None:
+        lines += [f"the largest are drawn in {sheet}" if len(groups) else f"nothing to draw in {sheet}"]
+    if len(groups) and n_pickable:
+        lines += ["", _next(folder, target, wishes, embeddings, min(n_pickable, _N_MOST))]
+    elif len(groups):
+        lines += ["", "nothing is left to pick: no image is open but in groups that have a label"]
     show(result, "\n".join(lines), as_json=as_json)
 
 
 def _vector_file(folder: Path) -> Path:
-    on_disk = folder / EMBEDDINGS_FILE.replace(".npz", ".npy")
-    found = on_disk if on_disk.exists() else folder / EMBEDDINGS_FILE
-    if not found.exists():
-        raise typer.BadParameter(f"there is no {found}: al-agent embed makes it, or name a file by --embeddings")
+    found = next((folder / name for name in EMBEDDINGS_FILES if (folder / name).exists()), None)  # as query looks
+    if found is None:
+        missing = folder / EMBEDDINGS_FILE
+        raise typer.BadParameter(f"there is no {missing}: al-agent embed makes it, or name a file by --embeddings")
     return found
 
 
@@ -145,20 +155,44 @@ def _check_ours(target: Path) -> None:
                 )
 
 
-def _images(folder: Path) -> dict[str, str]:
-    if (folder / LOCAL_FILE).exists():
-        items = PlatformLocal(folder).list_items()
-        return {item.id: item.media for item in items if item.media is not None}
-    return images_below(folder)
+def _strategies(metric: str) -> list[dict[str, Any]]:
+    return [
+        {"kind": "diversity", "metric": metric},
+        {"kind": "at_most", "count": 1, "column": "group", "counts_labeled": True},
+    ]
+
+
+def _check_unedited(wishes: Path) -> None:
+    """Raise if a file of that name is there which is not as this verb writes it."""
+    if not wishes.exists():
+        return
+    try:
+        found = json.loads(wishes.read_bytes())
+    except ValueError:  # no JSON, or not in unicode
+        found = None
+    if found not in [_strategies(metric) for metric in _METRICS]:
+        raise ValueError(
+            f"'{wishes}' is there already, and was edited or not made by al-agent duplicates; name another --output, whose "
+            "name the strategies take, or move the file"
+        )
+
+
+def _n_pickable(items: Sequence[Item], groups: DuplicateGroups, item_ids: Sequence[str]) -> int:
+    """How many items can be picked with one of each group, those counted that are labeled."""
+    group_of = dict.fromkeys(item_ids, -1)
+    group_of |= {item_id: number for number, group in enumerate(groups.groups) for item_id in group}
+    open_in = [group_of[i.id] for i in items if i.state is ItemState.UNLABELED and i.id in group_of]
+    labeled_in = {group_of.get(item.id, -1) for item in items if item.state is ItemState.LABELED}
+    return open_in.count(-1) + len({*open_in} - labeled_in - {-1})
 
 
 def _write(path: Path, groups: DuplicateGroups, item_ids: Sequence[str]) -> None:
     """The columns of all items, whole or not at all."""
-    risky = [item_id for item_id in item_ids if item_id.startswith(_RUN_BY_SPREADSHEETS)]
+    risky = [item_id for item_id in item_ids if item_id.startswith(RUN_BY_SPREADSHEETS)]
     if risky:  # they must stay as they are: the file is joined by them
         warnings.warn(
-            f"{len(risky):,} names begin with a character that makes a spreadsheet run the cell, the first is {risky[0]!r}; "
-            f"do not open '{path}' with one",
+            f"names that a spreadsheet would run as a formula: {len(risky):,}, the first is {risky[0]!r}; do not open "
+            f"'{path}' with a spreadsheet",
             stacklevel=2,
         )
     columns = groups.columns(item_ids)
@@ -172,24 +206,32 @@ def _write(path: Path, groups: DuplicateGroups, item_ids: Sequence[str]) -> None
 
 
 def _summary(groups: DuplicateGroups, *, is_given: bool) -> str:
-    origin = "as asked" if is_given else "taken from the data"
-    reach = f"{groups.metric} distance {groups.distance:.3g}, {origin}"
+    reach = f"{groups.metric} distance {groups.distance:.3g}"
     if not len(groups):
-        return f"no near-duplicates among {groups.n_items:,} images\n({reach})"
+        if is_given:
+            return f"no near-duplicates among {counted(groups.n_items, 'image')}\n({reach}, as asked)"
+        return (
+            f"no near-duplicates stand out among {counted(groups.n_items, 'image')}\n"
+            "(--distance groups those nearer than that anyway)"
+        )
     n_redundant = len(groups.redundant)
+    origin = f"{reach}, {'as asked' if is_given else 'taken from the data'}"
+    if not is_given and groups.distance == 0:
+        origin = "equal vectors; no others stand out, and --distance groups them anyway"
     return (
-        f"{n_redundant:,} of {groups.n_items:,} images ({n_redundant / groups.n_items:.1%}) are redundant: "
-        f"{len(groups):,} groups of near-duplicates\n({reach})"
+        f"{n_redundant:,} of {counted(groups.n_items, 'image')} ({n_redundant / groups.n_items:.1%}) "
+        f"{'is' if n_redundant == 1 else 'are'} redundant: {counted(len(groups), 'group')} of near-duplicates\n({origin})"
     )
 
 
-def _next(folder: Path, target: Path, wishes: Path, embeddings: Path | None) -> str:
+def _next(folder: Path, target: Path, wishes: Path, embeddings: Path | None, n_samples: int) -> str:
     """The commands to type now."""
     where = shlex.quote(str(folder))
-    words = [f"al-agent query {where} -n 100", f"--strategies {shlex.quote(str(wishes))}"]
+    words = [f"al-agent query {where} -n {n_samples}", f"--strategies {shlex.quote(str(wishes))}"]
     words += [f"--metadata {shlex.quote(str(target))}"]
     words += [f"--embeddings {shlex.quote(str(embeddings))}"] * (embeddings is not None)
-    init = [] if (folder / LOCAL_FILE).exists() else [f"    al-agent init {where}"]
+    is_project = (folder / LOCAL_FILE).exists() or (folder / FILE_NAME).exists()
+    init = [] if is_project else [f"    al-agent init {where}"]
     line = f"    {' '.join(words)}"
     lines = (
         [line]

@@ -9,7 +9,7 @@ import io
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +18,12 @@ import typer
 from scorers.files import load_arrays, written_whole
 
 from ..embedding import Embeddings
-from ..platforms.base import ItemState
+from ..platforms.base import Item, ItemState
 from ..platforms.local import PlatformLocal
 from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
 from .embedders import METHODS, chosen_method, read_channels, read_size
-from .options import EMBEDDINGS_FILE, AsJson
+from .images import RUN_BY_SPREADSHEETS, counted, images_of, in_python, items_of, warn_of_new_images
+from .options import EMBEDDINGS_FILE, EMBEDDINGS_FILES, AsJson
 from .output import progress, show, table
 from .project import FILE_NAME
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _N_SHOWN = 10
 _N_TSNE = 5_000  # half a minute
 _LEARNING = "learning.pt"
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def embed(
@@ -166,11 +166,14 @@ def embed(
     target = output or folder / EMBEDDINGS_FILE
     images = _images(folder)
     _check_target(target, is_ours=output is None)
+    n_not_items = warn_of_new_images(folder, items_of(folder), map_file)
     run, seconds = _run(images, name, options, target, workers)
     if dimensions is not None and not METHODS[name].reduces:
         run = dataclasses.replace(run, embeddings=run.embeddings.reduce(dimensions))
+    items = items_of(folder)  # as they are now: somebody may have labeled some meanwhile
+    mended = _mended(target, items, run)
     failures = _write_failures(target, run.failed)
-    in_the_way = _in_the_way(folder, run.failed)
+    in_the_way = [item.id for item in items if item.id in run.failed and item.state is ItemState.UNLABELED]
     if skip_failed:
         PlatformLocal(folder).skip(in_the_way)
     if run.failed and not skip_failed:  # so that the next run tries only these
@@ -196,17 +199,22 @@ def embed(
         "failed": dict(run.failed),
         "failed_file": None if failures is None else str(failures),
         "n_skipped": len(in_the_way) if skip_failed else 0,
+        "skipped_with_vector": mended,
+        "n_not_items": n_not_items,
         "map": None if map_file is None else str(map_file),
     }
-    lines = [f"{n_new:,} images embedded by {name} in {_time(seconds)}, {n_new / seconds:,.0f} a second"] * bool(n_new)
-    lines += [f"{run.n_resumed:,} vectors taken over from the run before"] * bool(run.n_resumed)
-    lines += [f"{n_items:,} vectors of {run.embeddings.n_dimensions:,} dimensions in {target}"]
+    speed = f"{_time(seconds)}, {n_new / seconds:,.0f} a second"
+    lines = [f"{counted(n_new, 'image')} embedded by {name} in {speed}"] * bool(n_new)
+    lines += [f"{counted(run.n_resumed, 'vector')} taken over from the run before"] * bool(run.n_resumed)
+    lines += [f"{counted(n_items, 'vector')} of {counted(run.embeddings.n_dimensions, 'dimension')} in {target}"]
     lines += [f"their map is {map_file}"] * (map_file is not None)
+    have = "skipped item has" if len(mended) == 1 else "skipped items have"
+    lines += [f"{len(mended):,} {have} a vector now: {in_python(folder, 'reopen', mended)}"] * bool(mended)
     if failures is not None:
-        lines += ["", f"{len(run.failed):,} images could not be read, all in {failures}"]
+        lines += ["", f"{counted(len(run.failed), 'image')} could not be read, all in {failures}"]
         lines += [table(("image", "why"), list(run.failed.items())[:_N_SHOWN])]
         lines += [f"... and {len(run.failed) - _N_SHOWN:,} more"] * (len(run.failed) > _N_SHOWN)
-        lines += ["", f"{len(in_the_way):,} of their items are skipped now"] * skip_failed
+        lines += ["", f"{counted(len(in_the_way), 'item')} of the project skipped for it"] * skip_failed
     if run.failed and not skip_failed:
         lines += ["", "Mend the files and run this again; until then the other vectors are kept in", f"{_kept(target)}."]
         lines += ["query needs a vector for each item: --skip-failed has it pass these over."] * bool(in_the_way)
@@ -228,13 +236,19 @@ def _check_words(
         raise typer.BadParameter(f"--skip-failed is for local projects, and '{folder}' is none")
 
 
-def _in_the_way(folder: Path, failed: Mapping[str, str]) -> list[str]:
-    """Items without a vector that a query would ask for."""
-    if not failed or not (folder / LOCAL_FILE).exists():
+def _mended(target: Path, items: Sequence[Item], run: EmbeddingRun) -> list[str]:
+    """Skipped items that the run before could not read, and this one could."""
+    path = _failure_file(target)
+    if not items or not path.exists():
         return []
-    return [
-        item.id for item in PlatformLocal(folder).list_items() if item.id in failed and item.state is ItemState.UNLABELED
-    ]
+    try:
+        with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
+            names = {row[0] for row in csv.reader(file) if row}
+    except (UnicodeDecodeError, csv.Error):  # somebody has edited it
+        return []
+    failed_before = names | {name[1:] for name in names if name.startswith("'")}
+    candidates = {item.id for item in items if item.state is ItemState.SKIPPED} & failed_before
+    return [item_id for item_id in run.embeddings.item_ids if item_id in candidates]
 
 
 def _kept(target: Path) -> Path:
@@ -245,14 +259,12 @@ def _images(folder: Path) -> ImageFiles:
     """The items of a local project, or the image files of a folder."""
     from ..embedding.images import ImageFiles  # noqa: PLC0415  # loads Pillow
 
-    if (folder / LOCAL_FILE).exists():
-        return ImageFiles({item.id: item.media for item in PlatformLocal(folder).list_items()})
-    if (folder / FILE_NAME).exists():
+    if not (folder / LOCAL_FILE).exists() and (folder / FILE_NAME).exists():
         raise ValueError(
             f"the images of '{folder}' are on its platform; embed the folder where you have them, with the names that they "
             f"have there: al-agent embed IMAGES --output {shlex.quote(str(folder / EMBEDDINGS_FILE))}"
         )
-    return ImageFiles.from_folder(folder)
+    return ImageFiles(images_of(folder))
 
 
 def _check_target(target: Path, *, is_ours: bool) -> None:
@@ -273,27 +285,29 @@ def _check_target(target: Path, *, is_ours: bool) -> None:
 def _run(
     images: ImageFiles, name: str, options: Mapping[str, Any], target: Path, workers: int | None
 ) -> tuple[EmbeddingRun, float]:
-    from ..embedding.run import embed_images  # noqa: PLC0415  # loads Pillow
-
     kept = _kept(target)
     settings = dict(options)
     learning = None
-    if name == "self-supervised":
-        learning = settings["progress"] = _Learning()
-        if not {"checkpoint", "trained"} & settings.keys():
-            kept.mkdir(exist_ok=True)
-            settings["checkpoint"] = kept / _LEARNING
-    embedder = METHODS[name].make(settings)
-    started_s = time.perf_counter()
     try:
+        from ..embedding.run import embed_images  # noqa: PLC0415  # loads Pillow
+
+        if name == "self-supervised":
+            learning = settings["progress"] = _Learning()
+            if not {"checkpoint", "trained"} & settings.keys():
+                kept.mkdir(exist_ok=True)
+                settings["checkpoint"] = kept / _LEARNING
+        embedder = METHODS[name].make(settings)
+        started_s = time.perf_counter()
         bars = contextlib.closing(learning) if learning else contextlib.nullcontext()
         with bars, progress(len(images), "embedding") as bar:
             run = embed_images(images, embedder, n_workers=workers, progress=bar.update, resume=kept)
-    except BaseException:
+    except BaseException as problem:
         with contextlib.suppress(OSError):
             kept.rmdir()  # if nothing is in it
-        if kept.exists():
+        if kept.exists() and not isinstance(problem, typer.BadParameter):
             print(f"what is done so far is kept in {kept}: the same command goes on from there", file=sys.stderr)
+        elif isinstance(problem, KeyboardInterrupt):
+            print("nothing was kept: the same command begins anew", file=sys.stderr)
         raise
     return run, time.perf_counter() - started_s
 
@@ -311,13 +325,17 @@ class _Learning:
         self._bar.close()
 
 
+def _failure_file(target: Path) -> Path:
+    return target.with_suffix(".failed.csv")
+
+
 def _write_failures(target: Path, failed: Mapping[str, str]) -> Path | None:
     """Write which images have no embedding, and why, beside the embeddings; or remove what an earlier run wrote."""
-    path = target.with_suffix(".failed.csv")
+    path = _failure_file(target)
     if not failed:
         path.unlink(missing_ok=True)
         return None
-    rows = [(f"'{name}" if name.startswith(_RUN_BY_SPREADSHEETS) else name, reason) for name, reason in failed.items()]
+    rows = [(f"'{name}" if name.startswith(RUN_BY_SPREADSHEETS) else name, reason) for name, reason in failed.items()]
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows([("item_id", "reason"), *rows])
     with written_whole(path) as file:
@@ -331,7 +349,7 @@ def _draw(path: Path, method: str | None, folder: Path, images: ImageFiles, embe
 
     method = method or ("tsne" if len(embeddings) <= _N_TSNE else "pca")
     files = {item_id: file for item_id, file in zip(images.item_ids, images.paths) if file is not None}
-    title = f"{folder.absolute().name}: {len(embeddings):,} images"
+    title = f"{folder.absolute().name}: {counted(len(embeddings), 'image')}"
     draw_embedding_map(path, title, embeddings.project(method), method=PROJECTIONS[method], images=files)
 
 
@@ -340,9 +358,9 @@ def _next(folder: Path, target: Path) -> str:
     where = shlex.quote(str(folder))
     if not (folder / LOCAL_FILE).exists():
         return f"al-agent init {where}"
-    mapped = folder / EMBEDDINGS_FILE.replace(".npz", ".npy")  # what query takes if it is there
-    default = mapped if mapped.exists() else folder / EMBEDDINGS_FILE
-    option = "" if target.absolute() == default.absolute() else f" --embeddings {shlex.quote(str(target))}"
+    default = next((folder / file for file in EMBEDDINGS_FILES if (folder / file).exists()), None)  # what query takes
+    is_default = default is not None and target.absolute() == default.absolute()
+    option = "" if is_default else f" --embeddings {shlex.quote(str(target))}"
     return f"al-agent query {where} --method coreset{option}"
 
 

@@ -18,6 +18,8 @@ class Method(NamedTuple):
     options: frozenset[str]
     needs: str | None = None
     """The option that says what to embed with, and alone chooses the method."""
+    implied_by: frozenset[str] = frozenset()
+    """Options that only this method has, and that choose it where nothing else does."""
     reduces: bool = False
     """Whether the embedder itself makes as many dimensions as asked for."""
 
@@ -78,6 +80,7 @@ METHODS: Mapping[str, Method] = {
     "self-supervised": Method(
         _self_supervised,
         frozenset({"size", "seed", "batch_size", "device", "epochs", "minutes", "checkpoint", "trained"}),
+        implied_by=frozenset({"epochs", "minutes", "checkpoint", "trained"}),
         reduces=True,
     ),
     "pretrained": Method(_pretrained, frozenset({"model", "revision", "device", "batch_size"}), "model"),
@@ -88,7 +91,7 @@ _FLAGS = {"fit_to_size": "fit", "output": "take"}
 
 
 def chosen_method(method: str | None, options: Mapping[str, Any]) -> str:
-    """The method by its name, or by the option that only it has; patches if nothing says.
+    """The method by its name, or by an option that only it has; patches if nothing says.
 
     Args:
         method: The name, if one was given.
@@ -103,7 +106,8 @@ def chosen_method(method: str | None, options: Mapping[str, Any]) -> str:
         raise typer.BadParameter(f"the method {method!r} is none of {', '.join(METHODS)}")
     if len(asked) > 1:
         raise typer.BadParameter(f"--{asked[0]} and --{asked[1]} are two ways to embed; give one")
-    name = method or (needed[asked[0]] if asked else "patches")
+    implied = [name for name, which in METHODS.items() if which.implied_by & options.keys()]
+    name = method or (needed[asked[0]] if asked else next(iter(implied), "patches"))
     chosen = METHODS[name]
     if chosen.needs is not None and chosen.needs not in options:
         raise typer.BadParameter(f"the method {name} needs --{chosen.needs}")

@@ -10,6 +10,8 @@ import typer
 from ..agent import ActiveLearningAgent
 from ..platforms.base import Platform
 from ..platforms.local import PlatformLocal
+from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
+from .images import counted
 from .options import AsJson, PlatformName, ProjectId, Settings, Url
 from .output import show
 from .project import FILE_NAME, Asked, open_project, read, resolve, write
@@ -45,6 +47,10 @@ def init(
         unknown = sorted({*values} - {"folder"})
         if unknown:
             raise typer.BadParameter(f"a local project has no {unknown[0]}; name a --platform")
+        if (folder / LOCAL_FILE).exists():
+            raise ValueError(
+                f"'{folder}' is a project already; PlatformLocal({str(folder)!r}).add_images([...]) adds new images to it"
+            )
         opened, what = PlatformLocal.create(folder, images=images), "is a project"
     else:
         before = read(folder / FILE_NAME)
@@ -62,6 +68,6 @@ def init(
     first = f", the first is {agent.query_set[0]!r}" if n_items else ""
     show(
         {"project": str(folder), "platform": name, "key": opened.key, "n_items": n_items},
-        f"{folder} {what} with {n_items:,} images{first}",
+        f"{folder} {what} with {counted(n_items, 'image')}{first}",
         as_json=as_json,
     )

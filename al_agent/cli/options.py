@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from .project import Asked, open_project
 SCORES_FILE = "scores.npz"
 EMBEDDINGS_FILE = "embeddings.npz"
 METADATA_FILE = "metadata.csv"
+EMBEDDINGS_FILES = ("embeddings.npy", EMBEDDINGS_FILE, "embeddings.parquet")
+"""What is looked for in a project, the first first: what stays on disk was made for a pool that needs it."""
 
 Project = Annotated[
     Path,
@@ -43,9 +46,11 @@ JournalFile = Annotated[
 
 
 def open_agent(
-    asked: Asked, journal: Path | None, embeddings: Path | None = None, metadata: Path | None = None
+    asked: Asked, journal: Path | None, embeddings: Path | None = None, metadata: Sequence[Path] = ()
 ) -> ActiveLearningAgent:
-    """The agent of a project; embeddings and metadata come from the named files, if any."""
+    """The agent of a project; embeddings and metadata come from the named files, if any, metadata joined by item."""
     vectors = None if embeddings is None else Embeddings.load(embeddings)
-    facts = None if metadata is None else Metadata.load(metadata)
+    facts = None
+    if metadata:
+        facts = Metadata.side_by_side([Metadata.load(path) for path in metadata], names=[f"'{path}'" for path in metadata])
     return ActiveLearningAgent(open_project(asked), embeddings=vectors, metadata=facts, journal=journal)

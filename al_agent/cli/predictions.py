@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
 from scorers import (
@@ -57,6 +56,21 @@ _SCORERS: dict[str, Callable[..., Scorer[Any]]] = {
 }
 _WITHOUT = {"detection": "without_boxes", "keypoints": "without_instances"}
 _FLAGS = {"true": True, "false": False}
+_WORDS = {
+    "use from_logits": "use {logits}",
+    "from_logits, and keep every class": "{logits}, and keep every class",
+    "see class_axis": "see --class-axis",
+    "class_axis=": "--class-axis ",
+    "score the whole unlabeled_set": "predict every unlabeled image",
+    "without_boxes=...": "--without-objects",
+    "without_instances=...": "--without-objects",
+    'lines="polygons"': "--option lines=polygons",
+    "clip_confidences=True": "--option clip_confidences=true",
+    "image_field=...": "--option image_field=...",
+    "model_version=...": "--option model_version=...",
+    "formats.coco.keypoints": "--coco-keypoints",
+    "formats.coco.detections": "--coco-results",
+}
 
 
 @dataclass(frozen=True)
@@ -82,14 +96,15 @@ class Files:
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
-        """Errors inside say which file they are about."""
+        """Errors inside say which file they are about, and name the options of the command."""
         try:
             yield
         except ValueError as error:
             names = [repr(str(path)) for path in (*self.paths, self.options.get("coco_images")) if path is not None]
-            if any(name[:-1] in str(error) for name in names):  # the file, or one in the folder
-                raise
-            raise ValueError(f"{', '.join(names)}: {error}") from error
+            said = in_words_of_options(str(error), self.task)
+            if not any(name[:-1] in said for name in names):  # the file, or one in the folder
+                said = f"{', '.join(names)}: {said}"
+            raise ValueError(said) from error
 
 
 def check_words(
@@ -120,6 +135,10 @@ def check_words(
         raise typer.BadParameter(f"{_flag(source)} and --coco-images go together: results have no names of images")
     found = given[source]
     paths = (found,) if isinstance(found, Path) else tuple(found or ())
+    resolved = [path.resolve() for path in paths]
+    doubled = [path for number, path in enumerate(paths) if resolved[number] in resolved[:number]]
+    if doubled:
+        raise typer.BadParameter(f"{_flag(source)} '{doubled[0]}' is given twice; expected one file for each member")
     files = Files(source, paths, chosen, dict(_pair(source, text) for text in reading))
     try:
         _scorer(files, ())
@@ -172,14 +191,17 @@ def in_project(item_ids: Sequence[str], known: Sequence[str]) -> tuple[str, ...]
     return tuple(map(meant, item_ids))
 
 
-def is_wanted(predictions: Predictions, item_ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """`(n,)`, false for images of other projects in which nothing was found: COCO lists all images in one file."""
-    offsets = getattr(predictions, "offsets", None)
-    all_known = frozenset(known)
-    if offsets is None or all_known.isdisjoint(item_ids):  # the latter fails, and its message needs the names
-        return np.ones(len(item_ids), dtype=bool)
-    is_known = np.array([item_id in all_known for item_id in item_ids], dtype=bool)
-    return np.asarray(is_known | (np.diff(offsets) > 0))
+def in_words_of_options(message: str, task: str) -> str:
+    """A message of the library with the command's options in place of Python's.
+
+    Args:
+        message: The message.
+        task: What the predictions are for.
+    """
+    logits = "--map-logits" if task == "segmentation" else "--logits"
+    for word, option in _WORDS.items():
+        message = message.replace(word, option.format(logits=logits))
+    return message
 
 
 class Maps:
@@ -240,7 +262,14 @@ def _ensemble(files: Files, item_ids: Sequence[str]) -> Predictions:
     shared = set(members[0].item_ids).intersection(*(member.item_ids for member in members[1:]))
     if not shared:
         raise ValueError("no item is in all files; each file holds the predictions of one member of a committee")
-    return EnsemblePredictions.from_members([name for name in members[0].item_ids if name in shared], members)
+    try:
+        return EnsemblePredictions.from_members([name for name in members[0].item_ids if name in shared], members)
+    except ValueError as error:
+
+        def path(found: re.Match[str]) -> str:
+            return repr(str(files.paths[int(found[1])]))
+
+        raise ValueError(re.sub(r"\bmember (\d+)(?= has )", path, str(error))) from error
 
 
 def _class_table(path: Path, files: Files, item_ids: Sequence[str]) -> ClassificationPredictions:
@@ -249,7 +278,12 @@ def _class_table(path: Path, files: Files, item_ids: Sequence[str]) -> Classific
         return formats.csv.classifications(path, item_ids=item_ids, is_complete=False, is_logits=is_logits, **files.reading)
     if files.reading:
         raise ValueError(f"'{path}' is no .csv file, so --option {next(iter(files.reading))} says nothing about it")
-    arrays = load_arrays(path, ("item_ids", files.source))
+    try:
+        arrays = load_arrays(path, ("item_ids", files.source))
+    except ValueError as error:
+        if path.suffix.lower() == ".npz":
+            raise
+        raise ValueError(f"{error}; expected .npz or .csv") from error
     make = ClassificationPredictions.from_logits if is_logits else ClassificationPredictions
     try:
         return make(in_project(arrays["item_ids"].tolist(), item_ids), arrays[files.source])
@@ -260,14 +294,16 @@ def _class_table(path: Path, files: Files, item_ids: Sequence[str]) -> Classific
 def _detection(files: Files, item_ids: Sequence[str]) -> Predictions:
     (path,) = files.paths
     if files.source == "coco_results":
-        return formats.coco.detections(path, images=files.options["coco_images"])
+        images = files.options["coco_images"]
+        return formats.coco.detections(path, images=images, item_ids=item_ids, is_complete=False)
     if files.source == "yolo":
         return formats.yolo.detections(path, item_ids=item_ids, **files.reading)
     return formats.label_studio.detections(path, item_ids=item_ids, is_complete=False, **files.reading)
 
 
 def _keypoints(files: Files, item_ids: Sequence[str]) -> Predictions:
-    return formats.coco.keypoints(files.paths[0], images=files.options["coco_images"], **files.reading)
+    images = files.options["coco_images"]
+    return formats.coco.keypoints(files.paths[0], images=images, item_ids=item_ids, is_complete=False, **files.reading)
 
 
 def _segmentation(files: Files, item_ids: Sequence[str]) -> Predictions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from scorers import Scores
 
 from ..config import SamplerConfig, SamplingMethod
 from .options import (
-    EMBEDDINGS_FILE,
+    EMBEDDINGS_FILES,
     METADATA_FILE,
     SCORES_FILE,
     AsJson,
@@ -49,16 +50,20 @@ def query(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help=".npz with item_ids (n) and vectors (n, d), or .npy with ids in .ids.txt beside it, which stays on disk.",
-            show_default="PROJECT/embeddings.npz or .npy",
+            help=".npz with item_ids (n) and vectors (n, d), .parquet, .csv, or .npy with ids in .ids.txt beside it, which "
+            "stays on disk.",
+            show_default="PROJECT/embeddings.npy, .npz or .parquet",
         ),
     ] = None,
     strategies: Annotated[
         Path | None, typer.Option(help="JOINT: JSON file with a list of strategies.", show_default="none")
     ] = None,
     metadata: Annotated[
-        Path | None,
-        typer.Option(help="CSV of columns for the strategies, item ids first.", show_default="PROJECT/metadata.csv"),
+        list[Path] | None,
+        typer.Option(
+            help="CSV of columns for the strategies, item ids first; repeatable, joined by item.",
+            show_default="PROJECT/metadata.csv",
+        ),
     ] = None,
     min_distance: Annotated[
         float | None, typer.Option(help="CORESET, CORAL: pick nothing nearer than this.", show_default="none")
@@ -126,25 +131,36 @@ def query(
     if sampler.needs_probabilities:
         raise typer.BadParameter(f"{config.method} reads class probabilities, which scores do not hold; use it from Python")
     score_file = _needed(
-        scores, project / SCORES_FILE, sampler.needs_scores, f"{config.method} needs scores: al-agent score"
+        scores, [project / SCORES_FILE], sampler.needs_scores, f"{config.method} needs scores: al-agent score"
     )
-    on_disk = project / EMBEDDINGS_FILE.replace(".npz", ".npy")
     vector_file = _needed(
         embeddings,
-        on_disk if on_disk.exists() else project / EMBEDDINGS_FILE,
+        [project / file for file in EMBEDDINGS_FILES],
         sampler.needs_vectors,
-        f"{config.method} needs embeddings: --embeddings FILE",
+        f"{config.method} needs embeddings: al-agent embed, or --embeddings FILE",
     )
     needs_columns = isinstance(sampler, SamplerJoint) and bool(sampler.columns)
-    if isinstance(sampler, SamplerPrototypes) and metadata is None and (project / METADATA_FILE).exists():
-        metadata = project / METADATA_FILE
-    fact_file = _needed(metadata, project / METADATA_FILE, needs_columns, "the strategies need columns: --metadata FILE")
-    agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file, fact_file)
+    fact_files = metadata or []
+    if not fact_files:
+        may_use = isinstance(sampler, SamplerPrototypes) and (project / METADATA_FILE).exists()
+        complaint = "the strategies need columns: --metadata FILE"
+        found = _needed(None, [project / METADATA_FILE], needs_columns or may_use, complaint)
+        fact_files = [] if found is None else [found]
+    agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file, fact_files)
     values = None if score_file is None else Scores.load(score_file)
     # how many a proportion or a budget makes is known after the listing
     total = config.n_samples if proportion is None and config.count(config.n_samples + 1) == config.n_samples else None
     with progress(total, "picking") as bar:
-        batch = agent.query(config, values, push=not dry_run, verify=verify, on_pick=bar.update)
+        try:
+            batch = agent.query(config, values, push=not dry_run, verify=verify, on_pick=bar.update)
+        except ValueError as error:
+            failures = None if vector_file is None else vector_file.with_suffix(".failed.csv")
+            if failures is None or not failures.exists() or "no embedding" not in str(error):
+                raise
+            raise ValueError(
+                f"{error}; '{failures}' lists the images that could not be read: mend them and embed again, or pass them "
+                f"over: al-agent embed {shlex.quote(str(project))} --skip-failed"
+            ) from error
     current = agent.last_round
     picks = list(zip(batch.item_ids, batch.gains.tolist(), batch.reasons))
     result = {
@@ -193,11 +209,13 @@ def _read_options(given: list[str]) -> dict[str, Any]:
     return options
 
 
-def _needed(given: Path | None, default: Path, is_needed: bool, complaint: str) -> Path | None:
+def _needed(given: Path | None, defaults: Sequence[Path], is_needed: bool, complaint: str) -> Path | None:
     if given is not None:
         return given
     if not is_needed:
         return None
-    if not default.exists():
-        raise typer.BadParameter(f"{complaint} (looked for {default})")
-    return default
+    found = next((path for path in defaults if path.exists()), None)
+    if found is None:
+        first, *others = defaults
+        raise typer.BadParameter(f"{complaint} (looked for {', '.join([str(first), *(path.name for path in others)])})")
+    return found

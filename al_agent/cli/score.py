@@ -17,7 +17,7 @@ from scorers import Scores
 from ..agent import ActiveLearningAgent
 from .options import SCORES_FILE, AsJson, PlatformName, Project, ProjectId, Settings, Url, open_agent
 from .output import progress, show, table
-from .predictions import Files, Maps, check_words, in_project, is_wanted, make_scorer, read_predictions
+from .predictions import Files, Maps, check_words, make_scorer, read_predictions
 from .project import Asked
 
 _COUNTS = {"detection": ("object_count", "boxes"), "keypoints": ("instance_count", "keypoints")}
@@ -168,17 +168,12 @@ def score(
 
 def _scores(files: Files, agent: ActiveLearningAgent) -> Scores:
     """Scores by the project's ids. What they cover is checked before the work."""
-    known = agent.query_set
-    predictions = read_predictions(files, known)
+    predictions = read_predictions(files, agent.query_set)
     with files.named():
-        named = in_project(predictions.item_ids, known)
-        rows = np.flatnonzero(is_wanted(predictions, named, known))
-        item_ids = [named[row] for row in rows]
-        agent.check_covered(Scores(item_ids, {"score": np.zeros(len(rows))}))
+        agent.check_covered(Scores(predictions.item_ids, {"score": np.zeros(len(predictions))}))
         is_long = isinstance(predictions, Maps)
-        with progress(len(rows), "scoring") if is_long else contextlib.nullcontext() as bar:
-            scores = make_scorer(files, predictions, on_map=bar.update if bar is not None else None).scores()
-        return Scores(item_ids, {name: values[rows] for name, values in scores.columns.items()}, scores.default)
+        with progress(len(predictions), "scoring") if is_long else contextlib.nullcontext() as bar:
+            return make_scorer(files, predictions, on_map=bar.update if bar is not None else None).scores()
 
 
 def _warn_of_empty(files: Files, scores: Scores, unlabeled: Sequence[str]) -> None:

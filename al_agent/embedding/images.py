@@ -23,7 +23,12 @@ from .embedder import Batch, Fit, Pixels
 from .pillow_lock import ONE_LARGE_IMAGE, without_pillow_warnings
 
 MAX_PIXELS = 178_956_970
-"""Width times height where Pillow, too, takes a file for a decompression bomb: 716 MB in memory with transparency."""
+"""Width times height where Pillow, too, takes a file for a decompression bomb: 716 MB in memory with transparency.
+
+Greys of more than 8 bits count four times, as they take up to 25 bytes a pixel until they are small: 1.1 GB at the limit.
+"""
+
+_DEEP_WEIGHT = 4
 
 _LARGE_PIXELS = 1 << 25
 """Images beyond these 33 million pixels are decoded one at a time, so that threads do not add up their memory."""
@@ -74,8 +79,9 @@ class ImageFiles:
 
     Args:
         paths: Item id to path. None is an item without a file on this disk, which is listed as failed.
-        max_pixels: Files with more pixels by their header are listed as failed and not decoded. A JPEG counts as small as
-            it can be decoded for the asked size.
+        max_pixels: Files with more pixels by their header are listed as failed and not decoded; with more than a quarter,
+            if they are greys of more than 8 bits or floats, which take more memory. A JPEG counts as small as it can be
+            decoded for the asked size.
 
     Raises:
         ValueError: There are no items, or `max_pixels` is below 1.
@@ -229,9 +235,11 @@ def _decode_small(image: JpegImagePlugin.JpegImageFile, size: tuple[int, int], f
 
 def _place_in_memory(image: Image.Image, max_pixels: int) -> contextlib.AbstractContextManager[object]:
     """A place for the pixels, of which there is one for large images. Raises if there are too many pixels."""
-    n_pixels = image.width * image.height
+    is_deep = image.mode.startswith(("I", "F"))
+    n_pixels = image.width * image.height * (_DEEP_WEIGHT if is_deep else 1)
     if n_pixels > max_pixels:
-        raise _Unreadable(f"has {image.width:,} x {image.height:,} pixels, more than max_pixels = {max_pixels:,}")
+        why = f" / {_DEEP_WEIGHT}, as each has more than 8 bits" if is_deep else ""
+        raise _Unreadable(f"has {image.width:,} x {image.height:,} pixels, more than max_pixels = {max_pixels:,}{why}")
     return ONE_LARGE_IMAGE if n_pixels > _LARGE_PIXELS else contextlib.nullcontext()
 
 

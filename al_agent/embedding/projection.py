@@ -43,7 +43,8 @@ def project(embeddings: Embeddings, method: Method = "pca", *, seed: int = 0) ->
         The same ids in the same order, with `(n, 2)` float64; equal vectors of `pca` are at equal positions, and all are at
         (0, 0) if all vectors are equal. Items in another order get the same positions. Signs are such that the
         largest coefficient of each principal direction is positive. Time O(n d m + m³) with m the smaller of n and d, then
-        O(n log n), memory O(n + m²) beside the vectors; t-SNE of 2,000 items takes 8 s, of 10,000 a minute;
+        O(n log n), memory O(n + d²) beside the vectors,
+        or O(n d) in float64 if d > n; t-SNE of 2,000 items takes 8 s, of 10,000 a minute;
         of many more take `pca`, or a part of them.
 
     Raises:

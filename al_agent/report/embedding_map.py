@@ -116,7 +116,8 @@ class _Cell(NamedTuple):
 
 
 def _subtitle(n: int, method: str, *, n_shown: int | None) -> str:
-    what = f"{clipped(method, 40)} of {n:,} items" if method else f"{n:,} items"
+    count = "1 item" if n == 1 else f"{n:,} items"
+    what = f"{clipped(method, 40)} of {count}" if method else count
     if n_shown is not None:
         what += f", {n_shown:,} of them shown; a number says how many are in the same square"
     return f"{what}; near is alike, the axes have no unit"

@@ -49,7 +49,9 @@ def draw_group_sheet(
     heading, bold, small = (ImageFont.load_default(points) for points in (20, 15, 12))
     draw.text((_MARGIN, 12), clipped(title, width // 11), INK, heading)
     shown = "" if n_drawn == len(groups) else f", the {n_drawn:,} largest shown"
-    summary = f"{len(groups):,} groups{shown}; {len(groups.redundant):,} of {groups.n_items:,} images are redundant"
+    n_redundant = len(groups.redundant)
+    summary = f"{len(groups):,} group{'s' * (len(groups) > 1)}{shown}; {n_redundant:,} of {groups.n_items:,} images "
+    summary += "is redundant" if n_redundant == 1 else "are redundant"
     draw.text((_MARGIN, 38), f"{summary}; {groups.metric} distance up to {groups.distance:.3g}", MUTED, small)
     for number in range(n_drawn):
         top = _HEADER + number * _ROW

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,6 +79,11 @@ def _read(lines: Iterable[list[str]], where: str, delimiter: str) -> tuple[list[
             f"{where} begins with {delimiter.join(header)!r}; expected a header with a column of items and one for each "
             f"class, separated by {delimiter!r}{hint}"
         )
+    if all(map(_is_number, header[1:])) and not all(cell.strip().isdigit() for cell in header[1:]):  # classes 0, 1, 2
+        raise ValueError(
+            f"{where} has no header: its first line is {delimiter.join(header)!r}; expected a line of names before it, such "
+            f"as {delimiter.join(('image', 'cat', 'dog'))!r}"
+        )
     names: list[str] = []
     parts: list[npt.NDArray[np.float64]] = [np.empty((0, len(header) - 1))]
     start = 2
@@ -89,6 +96,12 @@ def _read(lines: Iterable[list[str]], where: str, delimiter: str) -> tuple[list[
         names += [row[0] for row in filled]
         start += len(block)
     return names, np.concatenate(parts), header
+
+
+def _is_number(cell: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return math.isfinite(float(cell))
+    return False
 
 
 def _raise_bad_line(block: list[list[str]], start: int, header: list[str], where: str) -> None:

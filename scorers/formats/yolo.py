@@ -110,7 +110,7 @@ def _files(folder: Path, known: ItemNames) -> dict[str, str]:
             if file_name.startswith(".") or not file_name.lower().endswith(".txt"):
                 continue
             path = os.path.join(parent, file_name)  # a Path for each of many files takes half of the time
-            item_id = known.find(path[len(beginning) :], where)
+            item_id = known.find(path[len(beginning) :], repr(where))
             if item_id in found:
                 raise ValueError(f"{found[item_id]!r} and {path!r} are both of {item_id!r}; keep one")
             found[item_id] = path

@@ -50,7 +50,11 @@ def checked_sources(maps: Any, item_ids: tuple[str, ...], name: str, class_axis:
     for item_id, source in zip(item_ids, sources):
         shape, where = source.shape, f"{name} of {item_id!r}"
         if len(shape) not in (3, 4):
-            remedy = ": for the probability of the positive class of two, add an axis of length 1" if len(shape) == 2 else ""
+            remedy = ""
+            if len(shape) == 2 and source.dtype.kind in "biu":
+                remedy = ": these are class labels, not probabilities; save what the softmax gives, before the argmax"
+            elif len(shape) == 2:
+                remedy = ": for the probability of the positive class of two, add an axis of length 1"
             raise ValueError(f"{where} has shape {shape}; expected {order}, or with passes (t, {order[1:]}{remedy}")
         if 0 in shape:
             raise ValueError(f"{where} has shape {shape}; expected at least one pixel and one class")
@@ -66,12 +70,22 @@ def checked_sources(maps: Any, item_ids: tuple[str, ...], name: str, class_axis:
         if len(shape) == 4 and shape[0] < 2:
             raise ValueError(f"{where} has shape {shape}, which is one pass; expected two or more, or {order} without")
         axis = -3 if class_axis == 0 else -1
-        if shape[axis] != sources[0].shape[axis]:
-            raise ValueError(
-                f"{where} has {shape[axis]} classes in shape {shape} and the first map {sources[0].shape[axis]}; expected "
-                f"one number of classes in {order}: see class_axis"
-            )
+        check_same_classes((item_id, max(2, shape[axis])), (item_ids[0], max(2, sources[0].shape[axis])))
     return sources
+
+
+def check_same_classes(found: tuple[str, int], first: tuple[str, int]) -> None:
+    """Raise unless a map has as many classes as the first one: their scores would not be of one scale.
+
+    Args:
+        found: An item, and the number of classes of its map.
+        first: The first item, and the number of classes of its map.
+    """
+    if found[1] != first[1]:
+        raise ValueError(
+            f"the map of {found[0]!r} has {found[1]} classes, that of {first[0]!r} {first[1]}; expected as many in each: "
+            "see class_axis"
+        )
 
 
 def checked_masks(masks: Any, item_ids: tuple[str, ...], sizes: list[tuple[int, ...]]) -> tuple[Source, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..checks import FloatArray, checked_item_ids, set_fields
 from .parts import checked_names, checked_slice
 from .pixel_map import PixelMap
-from .pixel_source import Source, checked_masks, checked_sources
+from .pixel_source import Source, check_same_classes, checked_masks, checked_sources
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -115,7 +115,8 @@ class SegmentationPredictions:
             class_names: As for the class.
 
         Raises:
-            ValueError: As for the class, when the item is reached; and for anything else than such pairs.
+            ValueError: As for the class, when the item is reached; for anything else than such pairs, and for a map that has
+                not as many classes as the first.
 
         Examples:
             >>> pairs = ((name, np.full((2, 2, 4), 0.25)) for name in ("a.png", "b.png"))
@@ -125,6 +126,7 @@ class SegmentationPredictions:
         names = checked_names(class_names)
         make = cls.from_logits if is_logits else cls
         numbers = itertools.count()
+        first: list[tuple[str, int]] = []
 
         def one(pair: Any) -> SegmentationPredictions:
             number = next(numbers)
@@ -134,7 +136,11 @@ class SegmentationPredictions:
                     "(item_id, map, mask)"
                 )
             masks = None if len(pair) == 2 or pair[2] is None else [pair[2]]
-            return make([pair[0]], [pair[1]], class_axis=class_axis, class_names=names, masks=masks)
+            value = make([pair[0]], [pair[1]], class_axis=class_axis, class_names=names, masks=masks)
+            if not first:
+                first.append((value.item_ids[0], value.n_classes))
+            check_same_classes((value.item_ids[0], value.n_classes), first[0])
+            return value
 
         _check_class_axis(class_axis)
         return map(one, pairs)  # unlike a generator's variables, it holds no map while the next is made

@@ -114,3 +114,33 @@ def test_opinions_of_a_committee_have_three_axes(shape: tuple[int, ...]) -> None
         EnsemblePredictions(["a", "b"], np.full(shape, 1.0))
     with pytest.raises(ValueError, match="'b', member 1,"):
         EnsemblePredictions(["a", "b"], [[[0.5, 0.5]] * 2, [[0.5, 0.5], [0.9, 0.5]]])
+
+
+def test_columns_of_several_are_joined_by_id_in_the_order_of_the_first() -> None:
+    first = Metadata(["a", "b", "c"], {"site": ["north", "south", ""]})
+    second = Metadata(["c", "a", "b"], {"cost": [3, 1, 2], "shares": [[0.3, 0.7], [0.1, 0.9], [0.2, 0.8]]})
+    joined = Metadata.side_by_side([first, second])
+    assert joined.item_ids == ("a", "b", "c")
+    assert {name: column.tolist() for name, column in joined.columns.items()} == {
+        "site": ["north", "south", ""],
+        "cost": [1, 2, 3],
+        "shares": [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]],
+    }
+    assert Metadata.side_by_side([first]).columns["site"].tolist() == ["north", "south", ""]
+
+
+@pytest.mark.parametrize(
+    ("ids", "column", "message"),
+    [
+        (["b", "a"], "site", "^one and two both have a column 'site'"),
+        (["a", "x"], "cost", "^two has no item 'b', which one has"),
+        (["a"], "cost", "^two has no item 'b', which one has"),
+        (["a", "x", "b"], "cost", "^one has no item 'x', which two has"),
+    ],
+)
+def test_parts_that_do_not_join_are_an_error_with_both_names(ids: list[str], column: str, message: str) -> None:
+    first = Metadata(["a", "b"], {"site": ["north", "south"]})
+    with pytest.raises(ValueError, match=message):
+        Metadata.side_by_side([first, Metadata(ids, {column: range(len(ids))})], names=["one", "two"])
+    with pytest.raises(ValueError, match="there are no parts"):
+        Metadata.side_by_side([])

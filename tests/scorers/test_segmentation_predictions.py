@@ -228,6 +228,14 @@ def test_a_wrong_axis_is_refused_before_the_stream_is_read() -> None:
         SegmentationPredictions.stream(iter([]), class_axis=1)
 
 
+def test_a_stream_refuses_a_map_with_other_classes_than_the_first() -> None:
+    maps = [random_map(0, 2, 2, 3), random_map(0, 4, 5, 3), random_map(0, 2, 2, 7)]
+    stream = SegmentationPredictions.stream(zip(["a.jpg", "c.jpg", "b.jpg"], maps))
+    assert [next(stream).n_classes, next(stream).n_classes] == [3, 3]
+    with pytest.raises(ValueError, match=r"the map of 'b\.jpg' has 7 classes, that of 'a\.jpg' 3; expected as many in each"):
+        next(stream)
+
+
 # --- checks of shapes, at birth --------------------------------------------------------------------------------------
 
 GOOD = random_map(0, 2, 3, 4)
@@ -237,6 +245,7 @@ GOOD = random_map(0, 2, 3, 4)
     ("item_ids", "maps", "options", "message"),
     [
         (["a"], [GOOD[0]], {}, r"probabilities of 'a' has shape \(3, 4\); expected \(h, w, c\).*add an axis of length 1"),
+        (["a"], [np.ones((2, 3), dtype=np.uint8)], {}, r"shape \(2, 3\); .*: these are class labels, not probabilities"),
         (["a"], [GOOD[0, 0]], {}, r"probabilities of 'a' has shape \(4,\)"),
         (["a"], [np.zeros((1, 1, 1, 1, 2))], {}, r"probabilities of 'a' has shape \(1, 1, 1, 1, 2\)"),
         (["a"], [np.zeros((0, 3, 4))], {}, r"'a' has shape \(0, 3, 4\); expected at least one pixel and one class"),
@@ -252,7 +261,7 @@ GOOD = random_map(0, 2, 3, 4)
             ["a", "b"],
             [GOOD, GOOD[..., :3]],
             {},
-            r"'b' has 3 classes in shape \(2, 3, 3\) and the first map 4; .*_axis",
+            r"the map of 'b' has 3 classes, that of 'a' 4; expected as many in each: see class_axis",
         ),
         (["a", "b"], [GOOD, np.stack([GOOD, GOOD])], {}, "'b' has shape .*; expected passes in all or none"),
         (["a", "a"], [GOOD, GOOD], {}, "the first is 'a'"),

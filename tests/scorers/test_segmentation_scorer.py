@@ -483,6 +483,26 @@ def test_chunks_with_and_without_passes_do_not_fit_together() -> None:
         ScorerSemanticSegmentation(chunks).scores()
 
 
+def test_chunks_differ_in_classes_as_little_as_maps_of_one_value_may() -> None:
+    maps = [random_map(0, 2, 2, 3), random_map(1, 2, 2, 3), random_map(2, 2, 2, 7)]
+    ids = ["a.jpg", "c.jpg", "b.jpg"]
+    chunks = [SegmentationPredictions(ids[:2], maps[:2]), SegmentationPredictions(ids[2:], maps[2:])]
+    message = r"the map of 'b\.jpg' has 7 classes, that of 'a\.jpg' 3; expected as many in each"
+    with pytest.raises(ValueError, match=message):
+        ScorerSemanticSegmentation(chunks).scores()
+    with pytest.raises(ValueError, match=message):
+        SegmentationPredictions(ids, maps)
+
+
+def test_one_column_and_two_are_two_classes_in_chunks_as_in_one_value() -> None:
+    two = random_map(0, 2, 2, 2).astype(np.float64)
+    maps = [two, two[..., 1:]]
+    whole = ScorerSemanticSegmentation(SegmentationPredictions(["a", "b"], maps)).scores()
+    chunked = ScorerSemanticSegmentation(SegmentationPredictions.stream(zip(["a", "b"], maps))).scores()
+    assert whole.column().tolist() == chunked.column().tolist()
+    assert whole.column()[0] == pytest.approx(whole.column()[1], abs=1e-6)
+
+
 @pytest.mark.parametrize("n_threads", [0, -1, 1.5, True, "2"])
 def test_a_number_of_threads_that_is_none_is_refused(n_threads: Any) -> None:
     with pytest.raises(ValueError, match=r"n_threads is .*; expected a whole number of 1 or more"):

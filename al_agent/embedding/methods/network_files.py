@@ -25,6 +25,9 @@ _HOW_TO_EXPORT = (
 )
 
 
+_KEYS_OF_WEIGHTS = ("state_dict", "model_state_dict", "model")  # as trainers save them beside their own state
+
+
 def load_network(source: str, *, weights: str | os.PathLike[str] | None = None) -> torch.nn.Module:
     """The network that a text names.
 
@@ -39,7 +42,8 @@ def load_network(source: str, *, weights: str | os.PathLike[str] | None = None) 
     Args:
         source: One of the above.
         weights: A file of weights for the built network, by `torch.save(network.state_dict(), ...)` or safetensors; a
-            dict with the key `state_dict` is taken too. Tensors only are read. All names must match.
+            dict with them under the key `state_dict`, `model_state_dict` or `model` is taken too. Tensors only are read. All
+            names must match.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -126,7 +130,13 @@ class _Exported(torch.nn.Module):
         self._graph = (graph,)  # in a tuple it is no part of this module
 
     def forward(self, images: torch.Tensor) -> Any:
-        return self._graph[0](images)
+        try:
+            return self._graph[0](images)
+        except AssertionError as error:  # what torch checks its shapes with
+            raise ValueError(
+                f"the exported program takes other images than {tuple(images.shape)}: {' '.join(str(error).split())[:200]}; "
+                f"give the size that it was exported with, and export it for any number of images: {_HOW_TO_EXPORT}"
+            ) from None
 
     def to(self, *args: Any, **kwargs: Any) -> _Exported:
         """Move the program, which has its devices written into it."""
@@ -207,6 +217,10 @@ def _torchscript(path: Path) -> torch.nn.Module:
     return network
 
 
+def _are_weights(state: object) -> bool:
+    return isinstance(state, Mapping) and bool(state) and all(isinstance(value, torch.Tensor) for value in state.values())
+
+
 def _load_weights(network: torch.nn.Module, path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file '{path}'")
@@ -223,10 +237,14 @@ def _load_weights(network: torch.nn.Module, path: Path) -> None:
         raise ValueError(
             f"'{path}' is no file of weights alone; save them as torch.save(network.state_dict(), path)"
         ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"'{path}' holds no weights by name; save them as torch.save(network.state_dict(), path)")
+    if not _are_weights(state):
+        nested = [key for key in _KEYS_OF_WEIGHTS if isinstance(state, Mapping) and _are_weights(state.get(key))]
+        if len(nested) != 1:
+            holds = f"; it has {', '.join(map(repr, list(state)[:10])) or 'nothing'}" if isinstance(state, Mapping) else ""
+            raise ValueError(
+                f"'{path}' holds no weights by name{holds}; save the weights alone: torch.save(network.state_dict(), path)"
+            )
+        state = state[nested[0]]
     try:
         network.load_state_dict(dict(state))
     except RuntimeError as error:

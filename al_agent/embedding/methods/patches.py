@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
@@ -37,6 +38,9 @@ class EmbedderPatches(Embedder):
     The vector of an image depends on it alone and on what was learned, which are up to 4,096 of the images and the seed: not
     on the order of the files, on batches or on threads. All is the same to the last bit on the same machine and versions;
     elsewhere the last digits may differ.
+
+    What was learned from other images gives vectors that cannot be compared: embed the images of a project in one run, and
+    join no runs by `Embeddings.concat`, which warns of it. The description tells what was learned from.
 
     Few images have few dimensions: half the images learned from, and at least one. Without any difference among
     them, all vectors are `[1.0]`, and so is the one of a single image. An image exactly like the mean gets the vector
@@ -76,13 +80,15 @@ class EmbedderPatches(Embedder):
         self.side, self.n_dimensions, self.n_filters, self.seed = side, n_dimensions, n_filters, seed
         self.size = (side, side)
         self._filters: tuple[PatchFilters, ...] = ()
+        self._learned_from = ""
         self._mean: Floats = np.empty(0, dtype=np.float32)
         self._directions: Floats = np.empty((0, 0), dtype=np.float32)
 
     @property
     def description(self) -> str:
-        """Method, size and seed."""
-        return f"patches of {self.side} px, {self.n_filters} filters, {self.n_dimensions} dimensions, seed {self.seed}"
+        """Method, size, seed, and the digest of the images learned from."""
+        made = f"patches of {self.side} px, {self.n_filters} filters, {self.n_dimensions} dimensions, seed {self.seed}"
+        return f"{made}{self._learned_from}"
 
     def fit(self, images: Images) -> None:
         """Learn filters and principal components from up to 4,096 images.
@@ -103,6 +109,8 @@ class EmbedderPatches(Embedder):
             features = np.stack(list(pool.map(self._features, sample)))
             self._mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
             self._directions = _whitening_directions(features, self._mean, self.n_dimensions, self.seed)
+        digest = hashlib.sha256(sample.tobytes()).hexdigest()[:16]
+        self._learned_from = f", learned from {len(sample):,} images {digest}"
 
     def embed(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Vectors `(b, d)` of length 1 of `(b, side, side, 3)` pixels, each of its own image alone.

@@ -63,6 +63,8 @@ class EmbedderPretrained(Embedder):
         self.batch_size = checked_batch_size(batch_size)
         self.device = torch_device(device)
         self.revision = revision
+        if _is_path(self.name) and not Path(self.name).is_dir():
+            raise FileNotFoundError(f"there is no folder '{self.name}'; expected a network as save_pretrained writes it")
         source = "timm" if self.name.startswith("timm/") and not Path(self.name).is_dir() else "transformers"
         load = _timm if source == "timm" else _transformers
         self.preparation, self._network = load(self.name, revision, local_files_only)
@@ -87,6 +89,11 @@ class EmbedderPretrained(Embedder):
         """Name, revision and the digest of the weights; the preparation of images comes with them."""
         at = "" if self.revision is None else f" at {self.revision}"
         return f"pretrained {self.name}{at}, weights {self._digest}, {self.preparation}"
+
+
+def _is_path(name: str) -> bool:
+    """Whether it can be no name of the hub, which are `network` and `owner/network`."""
+    return name.startswith((".", "/", "~", "\\")) or name.endswith("/") or name.count("/") > 1 or Path(name).is_absolute()
 
 
 class _ImageVectors(torch.nn.Module):

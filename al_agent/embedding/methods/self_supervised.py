@@ -19,7 +19,7 @@ from .network import weights_digest
 from .preparation import checked_size
 from .self_supervision.backbone import Backbone
 from .self_supervision.learner import Epoch, Learner
-from .self_supervision.recipe import Budget, Recipe
+from .self_supervision.recipe import LEAST_BATCH, Budget, Recipe
 from .self_supervision.views import Views
 from .torch_device import as_tensor, torch_device
 
@@ -216,16 +216,25 @@ class EmbedderSelfSupervised(Embedder):
             batch = images.read(rows[start : start + _N_AT_A_TIME].tolist(), self.size, self.fit_to_size)
             pixels[n_read : n_read + len(batch.pixels)] = batch.pixels
             n_read += len(batch.pixels)
-        if n_read < self.batch_size:
-            raise ValueError(
-                f"{n_read} images can be read, fewer than the batch_size of {self.batch_size}; learning needs thousands: "
-                "use a pretrained network, or a smaller batch_size"
-            )
-        if n_read <= self.recipe.n_dimensions:
-            raise ValueError(
-                f"{n_read} images do not span {self.recipe.n_dimensions} dimensions; ask for fewer n_dimensions"
-            )
+        self._check_number(n_read)
         return torch.from_numpy(pixels[:n_read])
+
+    def _check_number(self, n_read: int) -> None:
+        """Raise if there are too few images, with all that has to change and values that work."""
+        n_dimensions = self.recipe.n_dimensions
+        if n_read >= self.batch_size and n_read > n_dimensions:
+            return
+        wrong = []
+        if n_read < self.batch_size:
+            wrong.append(f"fewer than the batch_size of {self.batch_size}")
+        if n_read <= n_dimensions:
+            wrong.append(f"too few for n_dimensions of {n_dimensions}")
+        advice = "use a pretrained network"
+        if n_read >= LEAST_BATCH:
+            batch_size = min(self.batch_size, 1 << n_read.bit_length() - 1)
+            n_dimensions = min(n_dimensions, 1 << (n_read - 1).bit_length() - 1)
+            advice += f", or batch_size={batch_size}, n_dimensions={n_dimensions} (--batch-size, --dimensions)"
+        raise ValueError(f"{n_read} images can be read, {' and '.join(wrong)}; learning needs thousands: {advice}")
 
     def _epoch(self, learner: Learner, pixels: torch.Tensor, augmentation: Any) -> None:
         number = len(learner.history) + 1

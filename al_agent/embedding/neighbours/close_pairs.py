@@ -10,7 +10,7 @@ import numpy.typing as npt
 from samplers.distances import Distances, Rows, blocks, mean_of, squared_distances, unit_scale
 
 _ROWS_PER_TILE, _COLUMNS_PER_TILE = 1024, 4096
-_MOST_PAIRS = 20_000_000  # 16 bytes each here, and twice that in what is made of them
+_MOST_PAIRS = 20_000_000  # 24 bytes each in the result, and several times that in what is made of them: some 3 GB
 
 
 class ClosePairs(NamedTuple):
@@ -33,7 +33,7 @@ def close_pairs(vectors: npt.NDArray[np.floating[Any]], squared_limit: float) ->
 
     Returns:
         The pairs. The numbers do not depend on the order of the rows. Time O(n² d) in matrix products at worst, and less the
-        smaller the limit; memory O(n d) and 16 bytes for each pair.
+        smaller the limit; memory O(n d), 24 bytes for each pair, and twice that while they are sorted.
 
     Raises:
         ValueError: More than 20 million pairs are that near.

@@ -11,7 +11,7 @@ from samplers.distances import Distances, check_metric
 from samplers.sampler import checked_count
 
 from ..embeddings import Embeddings
-from .duplicates import directed
+from .duplicates import check_embeddings, directed
 
 _N_LANDMARKS = 16_384
 
@@ -38,7 +38,7 @@ def outliers(embeddings: Embeddings, *, n_neighbours: int = 10, metric: str = "e
         The ranking. The order of the items changes nothing. Time O(n min(n, 16384) d), memory O(n d).
 
     Raises:
-        ValueError: `n_neighbours` is below 1, another metric, or a vector without direction for cosine.
+        ValueError: No `Embeddings`, `n_neighbours` below 1, another metric, or a vector without direction for cosine.
 
     Examples:
         >>> embeddings = Embeddings(["a", "b", "c", "far"], [[0.0], [1.0], [3.0], [9.0]])
@@ -49,6 +49,7 @@ def outliers(embeddings: Embeddings, *, n_neighbours: int = 10, metric: str = "e
         S. Ramaswamy, R. Rastogi and K. Shim, Efficient Algorithms for Mining Outliers, 2000, doi:10.1145/342009.335437.
     """
     check_metric(metric)
+    check_embeddings(embeddings)
     n_used = checked_count(n_neighbours, "n_neighbours")
     ids = embeddings.item_ids
     vectors = directed(embeddings) if metric == "cosine" else embeddings.vectors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from ...predictions.detection import DetectionPredictions
 from ..reading.pixels import relative_corners
 from .files import CocoImages, Images, Results, check_row, is_finite, read_images, result_pieces
+from .items import items_of_images
 from .keypoints import keypoints
 from .masks import mask_boxes
 from .results import ResultRows, in_file, row_names
@@ -22,23 +24,28 @@ Boxes = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def detections(results: Results, *, images: Images) -> DetectionPredictions:
+def detections(
+    results: Results, *, images: Images, item_ids: Iterable[str] | None = None, is_complete: bool = True
+) -> DetectionPredictions:
     """Predictions from results `{image_id, category_id, bbox: [x, y, width, height], score}`, with or without masks.
 
     Where a result has no `bbox`, it is the box around its `segmentation`: a run-length code, compressed or not, or polygons.
-    Results whose mask is empty show nothing, and are left out with a warning. Item ids are the images' file names, in the
-    order of `images`; the boxes of an image keep the order of the results, and are clipped to it. Files are read piece by
-    piece: memory is that of the arrays.
+    Results whose mask is empty show nothing, and are left out with a warning. The boxes of an image keep the order of the
+    results, and are clipped to it. Files are read piece by piece: memory is that of the arrays.
 
     Args:
         results: Path of the JSON list, or the list.
         images: Path or content of a COCO annotation file, or a list of `{id, file_name, width, height}`. Labels are
             positions in its `categories`, or the category ids where there are none.
+        item_ids: Item ids that file names are matched to; the result has their order. Images of no item are left out where
+            they have no results. None takes the file names as they are, in the order of `images`.
+        is_complete: Whether every item must be among the images; if not, those that are not are left out.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: Not JSON, a field is missing, an image or category is unknown, a score outside [0, 1], a box outside its
             image, boxes that only fit as corners or fractions. The message names the file and the result by its number.
+            An image with results that is none of `item_ids`, or an item without an image.
 
     Examples:
         >>> predictions = detections(
@@ -72,11 +79,13 @@ def detections(results: Results, *, images: Images) -> DetectionPredictions:
             )
             boxes[is_empty] = 0
         corners = relative_corners(boxes, known.sizes[image], "xywh", name)
-    order = np.argsort(image, kind="stable")
+        ids, positions = items_of_images(known, image[~is_empty], item_ids, is_complete)
+    item = positions[image]
+    order = np.argsort(item, kind="stable")
     order = order[~is_empty[order]]
-    counts = np.bincount(image[order], minlength=len(known.item_ids))
+    counts = np.bincount(item[order], minlength=len(ids))
     return DetectionPredictions(
-        known.item_ids,
+        ids,
         corners[order],
         scores[order],
         labels[order],

@@ -173,8 +173,12 @@ def check_row(row: Any, names: tuple[str, ...], where: str, listed: str = "") ->
         raise ValueError(f"{where} is {type(row).__name__}; expected an object with {listed}")
     missing = [name for name in names if row.get(name) is None]
     if missing:
-        swapped = ": are these results, and the two swapped?" if "image_id" in row and where.startswith("image") else ""
-        raise ValueError(f"{where} has no {missing[0]!r}; expected {listed}{swapped}")
+        hint = ": are these results, and the two swapped?" if "image_id" in row and where.startswith("image") else ""
+        if missing[0] == "bbox" and "keypoints" in row:
+            hint = ": these are keypoint results, which formats.coco.keypoints reads"
+        elif missing[0] == "keypoints" and ("bbox" in row or "segmentation" in row):
+            hint = ": these are results of boxes or masks, which formats.coco.detections reads"
+        raise ValueError(f"{where} has no {missing[0]!r}; expected {listed}{hint}")
 
 
 def _list(content: Any, name: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...predictions.keypoints import KeypointPredictions
 from .files import Images, Results, is_finite, read_images, result_pieces
+from .items import items_of_images
 from .results import ResultRows, in_file, row_names
 
 Triples = npt.NDArray[np.float64]
@@ -22,7 +23,14 @@ _FAR = 1.0  # outside the image by more than its own side: no keypoint of this i
 _MOST_FRACTION = 4.0  # pixels of a side: smaller images may have all their keypoints within one pixel
 
 
-def keypoints(results: Results, *, images: Images, clip_confidences: bool = False) -> KeypointPredictions:
+def keypoints(
+    results: Results,
+    *,
+    images: Images,
+    item_ids: Iterable[str] | None = None,
+    is_complete: bool = True,
+    clip_confidences: bool = False,
+) -> KeypointPredictions:
     """Predictions from results `{image_id, category_id, keypoints: [x0, y0, c0, x1, y1, c1, ...], score}`.
 
     Every third number is the model's confidence in a keypoint; in annotations, and in some results, a visibility of 0, 1 or
@@ -34,6 +42,9 @@ def keypoints(results: Results, *, images: Images, clip_confidences: bool = Fals
         results: Path of the JSON list, or the list.
         images: Path or content of a COCO annotation file, or a list of `{id, file_name, width, height}`. The names of the
             keypoints are those of its one category that has some.
+        item_ids: Item ids that file names are matched to; the result has their order. Images of no item are left out where
+            they have no results. None takes the file names as they are, in the order of `images`.
+        is_complete: Whether every item must be among the images; if not, those that are not are left out.
         clip_confidences: Cut confidences off at 1, which peaks of heat maps pass a little. If False, one above 1 is an
             error.
 
@@ -69,12 +80,14 @@ def keypoints(results: Results, *, images: Images, clip_confidences: bool = Fals
         confidences = _confidences(triples[..., 2], is_predicted, clip_confidences, name)
         places = _relative(triples[..., :2], is_predicted, known.sizes[image], name)
         instance_scores = _instance_scores(scores, name)
-    order = np.argsort(image, kind="stable")
+        ids, positions = items_of_images(known, image, item_ids, is_complete)
+    item = positions[image]
+    order = np.argsort(item, kind="stable")
     return KeypointPredictions(
-        known.item_ids,
+        ids,
         places[order],
         confidences[order],
-        np.concatenate([[0], np.cumsum(np.bincount(image, minlength=len(known.item_ids)))]),
+        np.concatenate([[0], np.cumsum(np.bincount(item, minlength=len(ids)))]),
         is_predicted=is_predicted[order],
         instance_scores=None if instance_scores is None else instance_scores[order],
         keypoint_names=known.keypoint_names,

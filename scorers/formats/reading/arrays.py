@@ -49,6 +49,8 @@ def field(value: Any, name: str, what: str) -> Any:
     try:
         return value[name] if isinstance(value, Mapping) else getattr(value, name)
     except (KeyError, AttributeError):
+        if hasattr(value, "shape") and hasattr(value, "dtype"):  # of a tensor, some fields warn and others fail
+            raise ValueError(f"{what} is {type(value).__name__}; expected a dictionary or an object with {name!r}") from None
         listed = ", ".join(_field_names(value)[:12]) or "nothing"
         raise ValueError(f"{what} is {type(value).__name__} without {name!r}; it has {listed}") from None
 

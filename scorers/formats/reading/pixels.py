@@ -20,6 +20,7 @@ _FAR_BOXES = 3  # so few far boxes are a detector's freaks,
 _FAR_SHARE = 0.02  # and so small a share of them too; by a wrong convention it is 0.04 to 0.7 on real data
 _MUCH_BETTER = 10  # another convention has this many times fewer boxes that do not fit
 _MOST_FRACTION = 2.0  # a fraction above it is no box that leaves its image a little, but pixels
+_SWAPPED = "swapped"  # not a convention: width and height of the image the other way round
 _COLUMNS = 32  # of a row and what is computed of it, for the size of blocks
 
 
@@ -114,17 +115,20 @@ def _is_far(corners: Corners, unit: Corners) -> npt.NDArray[np.bool_]:
 
 
 def _better(boxes: npt.NDArray[Any], sizes: npt.NDArray[Any] | None, convention: Convention) -> str:
-    """Says which other convention fits the boxes much better; nothing where there is none."""
-    n_misfits = dict.fromkeys(get_args(Convention), 0)
+    """Says which other convention, or order of the sizes, fits the boxes much better; nothing where there is none."""
+    n_misfits = dict.fromkeys((*get_args(Convention), _SWAPPED), 0)
     for rows in row_blocks(len(boxes), _COLUMNS):
         given, unit = _block(boxes, sizes, rows)
         for name in n_misfits:
-            corners = _corners(given, name)
-            n_misfits[name] += int((_is_far(corners, unit) | (corners[:, 2:] < corners[:, :2]).any(axis=1)).sum())
+            corners = _corners(given, convention if name == _SWAPPED else name)
+            is_far = _is_far(corners, unit[:, ::-1] if name == _SWAPPED else unit)
+            n_misfits[name] += int((is_far | (corners[:, 2:] < corners[:, :2]).any(axis=1)).sum())
     best = min(n_misfits, key=lambda name: n_misfits[name])
-    if n_misfits[best] * _MUCH_BETTER > n_misfits[convention]:
+    if not n_misfits[convention] or n_misfits[best] * _MUCH_BETTER > n_misfits[convention]:
         return ""
     fit = "every box fits" if not n_misfits[best] else f"all but {n_misfits[best]:,} boxes fit"
+    if best == _SWAPPED:
+        return f"; {fit} if sizes are (height, width): give (width, height)"
     return f"; {fit} if they are {best}"
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from al_agent import Embeddings, PlatformLocal
 from al_agent.cli import app, main
+from al_agent.cli.embedders import chosen_method
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 
@@ -132,7 +134,9 @@ def test_failures_exit_with_1_in_one_line_and_as_json(
         ("export", str(project), str(tmp_path / "x.csv")): "there was no round",
         ("query", str(project), "-n", "11", "-m", "random"): "n_samples is 11, and 10 items can still be labeled",
         ("score", str(project), "--probabilities", str(tmp_path / "nowhere.npz")): "No such file",
-        ("init", str(project), "--images", str(tmp_path)): "is a project already",
+        ("init", str(project), "--images", str(tmp_path)): (
+            f"is a project already; PlatformLocal({str(project)!r}).add_images([...]) adds new images to it"
+        ),
     }.items():
         assert main(words) == 1
         printed = capsys.readouterr()
@@ -356,3 +360,86 @@ def test_wrong_options_of_methods_are_wrong_use(
 ) -> None:
     assert main(["query", str(project), *words]) == 2
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_metadata_of_several_files_is_joined_by_item(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [f"img_{n}.png" for n in range(10)]
+    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
+    a.write_text("id,video\n" + "".join(f"{item_id},v{n // 5}\n" for n, item_id in enumerate(ids)), encoding="utf-8")
+    b.write_text("id,cost\n" + "".join(f"{ids[n]},{n + 1}\n" for n in reversed(range(10))), encoding="utf-8")
+    wishes = tmp_path / "wishes.json"
+    wishes.write_text(
+        json.dumps(
+            [
+                {"kind": "diversity"},
+                {"kind": "at_most", "count": 1, "column": "video"},
+                {"kind": "threshold", "column": "cost", "at_least": 2, "at_most": 9},
+            ]
+        ),
+        encoding="utf-8",
+    )
+    words = ["query", str(project), "-n", "2", "--strategies", str(wishes), "--dry-run", "--metadata", str(a)]
+    result = run_json(capsys, *words, "--metadata", b)
+    assert sorted(pick["item_id"] for pick in result["picks"]) == ["img_1.png", "img_8.png"]
+    assert main([*words, "--metadata", str(a)]) == 1
+    assert f"'{a}' and '{a}' both have a column 'video'" in capsys.readouterr().err
+    b.write_text("id,cost\nimg_0.png,1\n", encoding="utf-8")
+    assert main([*words, "--metadata", str(b)]) == 1
+    assert f"'{b}' has no item 'img_1.png', which '{a}' has" in capsys.readouterr().err
+
+
+def test_embeddings_are_looked_for_as_npy_npz_and_parquet(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow")
+    found = Embeddings.load(project / "embeddings.npz")
+    words = ["query", str(project), "-n", "2", "-m", "coreset", "--dry-run"]
+    picks = run_json(capsys, *words)["picks"]
+    (project / "embeddings.npz").unlink()
+    assert main(words) == 2
+    said = capsys.readouterr().err.replace("│", " ").replace("\n", " ")
+    assert "embeddings.npz, embeddings.parquet)" in " ".join(said.split())
+    for file in (project / "embeddings.parquet", tmp_path / "e.csv"):
+        found.save(file)
+        given = [] if file.parent == project else ["--embeddings", str(file)]
+        assert run_json(capsys, *words, *given)["picks"] == picks
+        if not given:
+            file.unlink()
+
+
+def test_an_item_without_an_embedding_is_told_with_the_list_of_failures(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Embeddings.load(project / "embeddings.npz")
+    found.subset(found.item_ids[1:]).save(project / "embeddings.npz")
+    words = ["query", str(project), "-n", "2", "-m", "coreset", "--dry-run"]
+    assert main(words) == 1
+    assert "failed.csv" not in capsys.readouterr().err
+    failures = project / "embeddings.failed.csv"
+    failures.write_text("item_id,reason\r\nimg_0.png,is not there\r\n", encoding="utf-8")
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "no embedding, the first is 'img_0.png'" in said
+    assert f"'{failures}' lists the images that could not be read" in said
+    assert f"al-agent embed {project} --skip-failed" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "patches"),
+        ({"seed": 1}, "patches"),
+        ({"epochs": 3}, "self-supervised"),
+        ({"minutes": 3.0, "seed": 1}, "self-supervised"),
+        ({"checkpoint": "c.pt"}, "self-supervised"),
+        ({"trained": "c.pt"}, "self-supervised"),
+    ],
+)
+def test_an_option_of_one_method_alone_chooses_it(options: dict[str, Any], expected: str) -> None:
+    assert chosen_method(None, options) == expected
+    with pytest.raises(typer.BadParameter, match="is not for the method pretrained, but for"):
+        chosen_method("pretrained", {"model": "x", "epochs": 3, **options})
+    with pytest.raises(typer.BadParameter, match="--epochs is not for the method pretrained"):
+        chosen_method(None, {"model": "x", "epochs": 3})

@@ -73,7 +73,7 @@ def test_the_text_fits_eighty_columns_and_its_next_command_runs(folder: Path, ca
     init, query = (shlex.split(command)[1:] for command in commands)
     assert main(init) == 0
     assert "al-agent init" not in run(capsys, "duplicates", folder)
-    query[query.index("100")] = "23"
+    assert query[query.index("-n") + 1] == "23"
     assert main([*query, "--dry-run", "--json"]) == 0
     picked = {pick["item_id"] for pick in json.loads(capsys.readouterr().out.splitlines()[-1])["picks"]}
     assert len(picked & {f"img_{number:02d}.png" for number in range(6)}) == 1
@@ -89,26 +89,128 @@ def test_a_project_with_images_elsewhere_and_vectors_elsewhere(folder: Path, cap
     assert (8 * 10, 0, 0) in colours
 
 
-def test_strategies_that_were_edited_are_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_number_to_query_for_is_what_can_still_be_picked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"img_{number:02d}.png" for number in range(30)]
+    project = PlatformLocal.create(folder)
+    project.annotate({"img_03.png": "cat", "img_20.png": "cat"})  # of the first group, and of none
+    project.skip(["img_21.png"])
+    text = run(capsys, "duplicates", folder)
+    assert " -n 20 " in text  # 21 in no group less 2, and one of the second group
+    query = shlex.split(text.split("at most one of each group:\n")[1].replace("\\\n", " "))[1:]
+    assert main([*query, "--dry-run"]) == 0
+    query[query.index("20")] = "21"
+    assert main([*query, "--dry-run"]) == 1
+    capsys.readouterr()
+
+    project.annotate(dict.fromkeys([*ids[6:11], *ids[13:20], *ids[22:]], "cat"))
+    found = run_json(capsys, "duplicates", folder)
+    assert (found["n_groups"], found["n_pickable"]) == (2, 0)
+    text = run(capsys, "duplicates", folder)
+    assert text.endswith("nothing is left to pick: no image is open but in groups that have a label\n")
+    assert "al-agent query" not in text
+
+
+def test_at_most_a_hundred_are_proposed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"{number:03d}.png" for number in range(120)]
+    PlatformLocal.create(tmp_path, images=ids)
+    vectors = np.random.default_rng(0).normal(size=(120, 3))
+    vectors[1] = vectors[0]
+    Embeddings(ids, vectors).save(tmp_path / "embeddings.npz")
+    text = run(capsys, "duplicates", tmp_path)
+    assert "\n1 of 120 images (0.8%) is redundant: 1 group of near-duplicates\n" in f"\n{text}"
+    assert " -n 100 " in text
+
+
+@pytest.mark.parametrize("is_project", [True, False])
+def test_embeddings_of_other_images_are_refused_before_anything_is_written(
+    is_project: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if is_project:
+        PlatformLocal.create("project", images=folder)
+    home = Path("project") if is_project else folder
+    run(capsys, "duplicates", home, "--embeddings", folder / "embeddings.npz")
+    before = (home / "groups.csv").read_bytes()
+    Embeddings(["img_00.png", "x.png", "a.png"], [[0.0], [1.0], [2.0]]).save("other.npz")
+    for words in ([], ["--output", str(home / "groups.csv")]):
+        assert main(["duplicates", str(home), "--embeddings", "other.npz", *words]) == 1
+        said = capsys.readouterr().err
+        where = "in the project" if is_project else "images of 'my photos'"
+        assert (
+            f"2 of 3 items with an embedding are not {where}, the first is 'x.png'; its ids look like 'img_00.png'" in said
+        )
+        assert (home / "groups.csv").read_bytes() == before
+
+
+def test_where_the_images_are_elsewhere_embeddings_are_taken_as_they_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote = Path("remote")
+    remote.mkdir()
+    (remote / "al_agent.toml").write_text('platform = "label-studio"\n', encoding="utf-8")
+    text = run(capsys, "duplicates", remote, "--embeddings", folder / "embeddings.npz")
+    assert "al-agent query remote -n 23" in text
+    assert "al-agent init" not in text
+
+
+def test_strategies_ask_for_the_metric_of_the_groups(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at_most = {"kind": "at_most", "count": 1, "column": "group", "counts_labeled": True}
+    for metric in ("euclidean", "cosine"):  # the second takes the place of the first
+        run(capsys, "duplicates", folder, "--metric", metric)
+        strategies = json.loads((folder / "groups.json").read_text())
+        assert strategies == [{"kind": "diversity", "metric": metric}, at_most]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"\xff no JSON", b'[{"kind": "diversity", "metric": "manhattan"}]'])
+def test_strategies_that_were_edited_are_neither_overwritten_nor_proposed(
+    content: bytes, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(capsys, "duplicates", folder)
-    strategies = json.loads((folder / "groups.json").read_text())
-    assert strategies[1] == {"kind": "at_most", "count": 1, "column": "group", "counts_labeled": True}
-    (folder / "groups.json").write_text("[]")
-    run(capsys, "duplicates", folder)
-    assert (folder / "groups.json").read_text() == "[]"
+    before = (folder / "groups.csv").read_bytes()
+    (folder / "groups.json").write_bytes(content)
+    assert main(["duplicates", str(folder), "--distance", "0"]) == 1
+    assert "'my photos/groups.json' is there already, and was edited" in capsys.readouterr().err
+    assert (folder / "groups.json").read_bytes() == content
+    assert (folder / "groups.csv").read_bytes() == before
+    assert "--strategies 'my photos/other.json'" in run(capsys, "duplicates", folder, "-o", folder / "other.csv")
 
 
 def test_without_duplicates_it_says_so_and_draws_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "duplicates", folder, "--distance", "0", "--sheet", "s.png")
     assert "no near-duplicates among 30 images\n(euclidean distance 0, as asked)" in text
     assert "nothing to draw in s.png" in text
+    assert "all groups are in" not in text
     assert not Path("s.png").exists()
 
 
-def test_names_that_a_spreadsheet_would_run_are_warned_of_and_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nothing_stands_out_no_distance_is_said_to_come_from_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").touch()
+    Embeddings(["a.png"], [[1.0]]).save(tmp_path / "embeddings.npz")
+    text = run(capsys, "duplicates", tmp_path, "--outliers", "0")
+    assert text == (
+        "no near-duplicates stand out among 1 image\n(--distance groups those nearer than that anyway)\n\n"
+        f"{tmp_path / 'groups.csv'} has no group\n"
+    )
+    for name in ("b.png", "c.png"):
+        (tmp_path / name).touch()
+    Embeddings(["a.png", "b.png", "c.png"], [[1.0], [1.0], [9.0]]).save(tmp_path / "embeddings.npz")
+    text = run(capsys, "duplicates", tmp_path, "--outliers", "0")
+    assert text.splitlines()[:2] == [
+        "1 of 3 images (33.3%) is redundant: 1 group of near-duplicates",
+        "(equal vectors; no others stand out, and --distance groups them anyway)",
+    ]
+
+
+def test_names_that_a_spreadsheet_would_run_are_warned_of_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    PlatformLocal.create("project", images=["=1+1.png", "b,\n.png"])
     Embeddings(["=1+1.png", "b,\n.png"], [[0.0], [0.0]]).save("e.npz")
-    assert main(["duplicates", str(folder), "--embeddings", "e.npz", "-o", "g.csv"]) == 0
-    assert "'=1+1.png'" in capsys.readouterr().err
+    assert main(["duplicates", "project", "--embeddings", "e.npz", "-o", "g.csv"]) == 0
+    said = capsys.readouterr().err
+    assert "1, the first is '=1+1.png'; do not open 'g.csv' with a spreadsheet\n" in said
     assert Metadata.load("g.csv").item_ids == ("=1+1.png", "b,\n.png")
 
 

@@ -117,6 +117,17 @@ def test_what_the_text_says_to_type_next_works(folder: Path, capsys: pytest.Capt
     assert "12 items by CORESET" in run_text(capsys, 0, *lines[-1].removeprefix("next: al-agent ").split(), "-n", "12")
 
 
+def test_the_next_command_names_vectors_that_query_would_not_find(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PlatformLocal.create(folder)
+    elsewhere = folder.parent / "e.npz"
+    line = run_text(capsys, 0, "embed", folder, "-o", elsewhere).splitlines()[-1]
+    assert line == f"next: al-agent query {folder} --method coreset --embeddings {elsewhere}"
+    pytest.importorskip("pyarrow")
+    line = run_text(capsys, 0, "embed", folder, "-o", folder / "embeddings.parquet").splitlines()[-1]
+    assert line == f"next: al-agent query {folder} --method coreset"
+    assert run_json(capsys, "duplicates", folder)["n_items"] == 12
+
+
 def test_bad_images_are_listed_mended_and_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(11):
         (folder / f"=bad {number:02d}.png").write_bytes(b"")
@@ -140,6 +151,83 @@ def test_bad_images_are_listed_mended_and_passed_over(folder: Path, capsys: pyte
         Image.new("RGB", (8, 8), "red").save(folder / name)
     assert run_json(capsys, "embed", folder)["failed_file"] is None
     assert not listed.exists()
+
+
+def test_skipped_items_whose_files_were_mended_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = ["'a.png", "=b.png", "c.png", "d.png"]
+    for name in bad:
+        (folder / name).touch()
+    project = PlatformLocal.create(folder)
+    project.skip(["00.png"])  # by its annotator, who had a look
+    assert run_json(capsys, "embed", folder, "--skip-failed")["skipped_with_vector"] == []
+    for name in bad[1:3]:
+        Image.new("RGB", (8, 8)).save(folder / name)
+    copy = folder.parent / "copy.npz"
+    assert run_json(capsys, "embed", folder, "-o", copy)["skipped_with_vector"] == []  # never failed there
+    text = run_text(capsys, 0, "embed", folder)
+    call = f"PlatformLocal({str(folder)!r}).reopen(['=b.png', 'c.png'])"
+    assert f"\n2 skipped items have a vector now: {call}\n" in text
+    project.reopen(["=b.png", "c.png"])
+    project.skip(["=b.png", "c.png"])
+    for name in bad:
+        (folder / name).write_bytes(b"")
+    run_json(capsys, "embed", folder)
+    for name in bad:
+        Image.new("RGB", (8, 8)).save(folder / name)
+    text = run_text(capsys, 0, "embed", folder)
+    assert """4 skipped items have a vector now: """ in text
+    assert """.reopen(["'a.png", '=b.png', 'c.png', ...])\n""" in text
+    for name in bad:
+        (folder / name).write_bytes(b"")
+    run_json(capsys, "embed", folder)
+    for name in bad:
+        Image.new("RGB", (8, 8)).save(folder / name)
+    assert run_json(capsys, "embed", folder)["skipped_with_vector"] == bad
+
+
+def test_images_that_are_no_items_are_warned_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PlatformLocal.create(folder)
+    words = ["embed", str(folder), "--map", str(folder / "map.png"), "--map-method", "pca", "--json"]
+    for _ in range(2):  # the map is no image to label
+        assert main(words) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert json.loads(printed.out)["n_not_items"] == 0
+    (folder / "map.png").unlink()
+    (folder / "new").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "new" / "a.png")
+    assert main(["embed", str(folder)]) == 0
+    project = f"PlatformLocal({str(folder)!r})"
+    warning = f"warning: 1 image in the folder is no item of the project; {project}.add_images(['new/a.png']) adds it\n"
+    assert capsys.readouterr().err == warning
+    PlatformLocal(folder).add_images(["new/a.png"])
+    for name in "bcde":
+        Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
+    assert main(["embed", str(folder), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "4 images in the folder are no items of the project; " in printed.err
+    assert ".add_images(['b.png', 'c.png', 'd.png', ...]) adds them\n" in printed.err
+    assert json.loads(printed.out)["n_not_items"] == 4
+
+
+def test_images_outside_the_projects_folder_are_nobodys_business(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = folder.parent / "project"
+    PlatformLocal.create(project, images=[folder / "00.png", folder / "01.png"])
+    assert main(["embed", str(project), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert json.loads(printed.out)["n_not_items"] == 0
+
+
+def test_one_of_each_is_said_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").touch()
+    text = run_text(capsys, 0, "embed", tmp_path)
+    assert text.startswith("1 image embedded by patches in ")
+    assert "\n1 vector of " in text
+    assert "\n1 image could not be read, all in " in text
+    PlatformLocal.create(tmp_path)
+    assert "\n1 item of the project skipped for it\n" in run_text(capsys, 0, "embed", tmp_path, "--skip-failed")
 
 
 def test_vectors_of_files_that_did_not_change_are_taken_over_while_some_fail(
@@ -229,7 +317,7 @@ def test_self_supervised_keeps_what_it_learns_until_it_is_done(folder: Path, cap
 WRONG: list[tuple[list[str], str]] = [
     (["--method", "magic"], "the method 'magic' is none of patches, self-supervised, pretrained, network, onnx"),
     (["--layer", "x"], "--layer is not for the method patches, but for network"),
-    (["--epochs", "3"], "--epochs is not for the method patches, but for self-supervised"),
+    (["-m", "patches", "--epochs", "3"], "--epochs is not for the method patches, but for self-supervised"),
     (["--model", "a/b", "--size", "32"], "--size is not for the method pretrained, but for patches, self-supervised"),
     (["--model", "a/b", "--onnx", "m.onnx"], "--model and --onnx are two ways to embed; give one"),
     (["--method", "onnx"], "the method onnx needs --onnx"),
@@ -290,6 +378,29 @@ def test_after_an_interrupt_it_says_how_to_go_on(folder: Path, tmp_path: Path, c
         process.send_signal(signal.SIGINT)
         said = process.communicate()[1]
     assert process.returncode == 130
+    assert said.splitlines()[-1] == "error: interrupted"
     assert f"what is done so far is kept in {folder / 'embeddings.npz.part'}: the same command goes on from there" in said
     (tmp_path / "slow.py").write_text(NETWORK, encoding="utf-8")
     assert run_json(capsys, *words)["n_resumed"] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other interrupts")
+def test_after_an_early_interrupt_it_says_that_nothing_was_kept(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    program = (
+        f"import pathlib, time\n\ndef build():\n    pathlib.Path({str(tmp_path / 'begun')!r}).touch()\n    time.sleep(60)\n"
+    )
+    (tmp_path / "waits.py").write_text(program, encoding="utf-8")
+    command = [sys.executable, "-m", "al_agent.cli", "embed", str(folder), "--network", f"{tmp_path / 'waits.py'}:build"]
+    root = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **root}) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-2:] == ["nothing was kept: the same command begins anew", "error: interrupted"]
+    assert not (folder / "embeddings.npz.part").exists()

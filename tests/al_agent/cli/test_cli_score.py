@@ -17,6 +17,7 @@ import pytest
 
 from al_agent import PlatformLocal, Scores
 from al_agent.cli import main
+from al_agent.cli.predictions import in_words_of_options
 
 IDS = ["day/a.jpg", "day/b.jpg", "night/c.jpg"]
 PROBABILITIES = np.array([[0.9, 0.1], [0.5, 0.5], [0.75, 0.25]])
@@ -245,9 +246,17 @@ def test_members_of_a_committee_are_joined_by_id(project: Path, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("image,dog,cat", {"a.jpg": [1, 0], "b.jpg": [1, 0], "c.jpg": [1, 0]}, "member 1 has the classes dog, cat"),
-        ("image,cat,dog,cow", {"a.jpg": [1, 0, 0], "b.jpg": [1, 0, 0], "c.jpg": [1, 0, 0]}, "member 1 has"),
-        ("image,cat,dog", {"a.jpg": [1, 0], "c.jpg": [1, 0]}, "1 items have no score, the first is 'day/b.jpg'"),
+        (
+            "image,dog,cat",
+            {"a.jpg": [1, 0], "b.jpg": [1, 0], "c.jpg": [1, 0]},
+            "TWO has the classes dog, cat",
+        ),
+        (
+            "image,cat,dog,cow",
+            {"a.jpg": [1, 0, 0], "b.jpg": [1, 0, 0], "c.jpg": [1, 0, 0]},
+            "TWO has the classes cat, ",
+        ),
+        ("image,cat,dog", {"a.jpg": [1, 0], "c.jpg": [1, 0]}, "ONE, TWO: 1 items have no score, the first is 'day/b.jpg'"),
     ],
 )
 def test_members_that_do_not_fit_are_refused_with_their_files(
@@ -262,8 +271,25 @@ def test_members_that_do_not_fit_are_refused_with_their_files(
     two = write_csv(tmp_path / "two.csv", rows, header)
     status, _, err = run(capsys, "score", project, "--probabilities", one, "--probabilities", two)
     assert status == 1
-    assert err.startswith(f"error: '{one}', '{two}': ")
-    assert message in err
+    assert err.startswith("error: " + message.replace("ONE", f"'{one}'").replace("TWO", f"'{two}'"))
+
+
+def test_members_without_class_names_are_named_by_their_files(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, values in (("one.npz", PROBABILITIES), ("two.npz", np.full((3, 4), 0.25))):
+        np.savez(tmp_path / name, item_ids=IDS, probabilities=values)
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    status, _, err = run(capsys, "score", project, "--probabilities", one, "--probabilities", two)
+    assert (status, err) == (1, f"error: '{two}' has 4 classes, '{one}' has 2\n")
+
+
+def test_a_file_is_no_committee_with_itself(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = write_csv(tmp_path / "one.csv", dict(zip(IDS, PROBABILITIES)))
+    (tmp_path / "x").mkdir()
+    status, _, err = run(capsys, "score", project, "--logits", one, "--logits", tmp_path / "x" / ".." / "one.csv")
+    assert status == 2
+    assert "one.csv' is given twice; expected one file for each member" in " ".join(err.split())
 
 
 def test_files_with_a_part_of_the_items_each_are_no_committee(
@@ -310,7 +336,7 @@ def test_options_of_scorers_arrive(project: Path, tmp_path: Path, capsys: pytest
     most = scores_of(capsys, project, *people, "--aggregation", "max")
     assert column(most, "keypoint_uncertainty_max") == pytest.approx([0.4, 0.75, 0.0])
     write_json(tmp_path / "k.json", [{**POSES[0], "keypoints": [10, 10, 1.01, 20, 20, 0.4]}])
-    assert "clip_confidences=True" in run(capsys, "score", project, *people)[2]
+    assert "--option clip_confidences=true cuts off" in run(capsys, "score", project, *people)[2]
     assert column(scores_of(capsys, project, *people, "--option", "clip_confidences=true")) == pytest.approx([0.3, 0, 0])
 
 
@@ -334,11 +360,11 @@ def test_an_annotation_file_may_name_images_of_other_projects_as_long_as_nothing
     PlatformLocal.create(tmp_path / "elsewhere", images=["z.jpg"])
     write_json(tmp_path / "boxes.json", [])
     said = run(capsys, "score", tmp_path / "elsewhere", *words)[2]
-    assert "4 of 4 items with a score are not in the project, the first is 'other.jpg'; its ids look like 'z.jpg'" in said
+    assert "'other.jpg' is none of the 1 items, the first of which is 'z.jpg'; are these predictions of other" in said
     write_json(tmp_path / "boxes.json", [*COCO, {**COCO[0], "image_id": 9}])
     status, _, err = run(capsys, "score", project, *words)
     assert status == 1
-    assert "1 of 4 items with a score are not in the project, the first is 'other.jpg'" in err
+    assert "'other.jpg' is none of the 3 items, the first of which is 'day/a.jpg'" in err
     assert f"'{tmp_path / 'boxes.json'}'" in err
 
 
@@ -367,6 +393,56 @@ def test_what_is_wrong_with_the_folder_of_maps_is_said_before_the_first_is_score
     assert status == 1
     assert err.startswith(f"error: '{tmp_path / 'maps'}': probabilities of 'day/a.jpg' at row 0, column 0")
     assert not (project / "scores.npz").exists()
+
+
+def test_maps_of_different_classes_are_named_before_the_first_is_scored(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = maps(tmp_path)
+    np.save(tmp_path / "maps" / "a.npy", np.full((4, 6, 2), 5.0))  # which only scoring finds
+    np.save(tmp_path / "maps" / "c.npy", np.full((4, 6, 4), 0.25))
+    status, _, err = run(capsys, "score", project, *words)
+    assert status == 1
+    assert "the map of 'night/c.jpg' has 4 classes, that of 'day/a.jpg' 2; expected as many in each: see --class-axis" in err
+
+
+def test_results_of_the_other_kind_name_their_option(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, boxes, *others = coco_boxes(tmp_path)
+    _, people, *_ = poses(tmp_path)
+    said = run(capsys, "score", project, "--coco-results", people, *others)[2]
+    assert "these are keypoint results, which --coco-keypoints reads" in said
+    said = run(capsys, "score", project, "--coco-keypoints", boxes, *others)[2]
+    assert "these are results of boxes or masks, which --coco-results reads" in said
+
+
+@pytest.mark.parametrize(
+    ("message", "task", "expected"),
+    [
+        ("if these are logits, use from_logits", "classification", "if these are logits, use --logits"),
+        ("if these are logits, use from_logits", "segmentation", "if these are logits, use --map-logits"),
+        ("fits with class_axis=0", "segmentation", "fits with --class-axis 0"),
+        ("score the whole unlabeled_set", "detection", "predict every unlabeled image"),
+        ("use without_boxes=... to", "detection", "use --without-objects to"),
+        ("use without_instances=... to", "keypoints", "use --without-objects to"),
+        ('segments, lines="polygons" reads', "detection", "segments, --option lines=polygons reads"),
+        ("{'a': 1} in from_logits.csv", "classification", "{'a': 1} in from_logits.csv"),
+    ],
+)
+def test_messages_name_options_and_not_arguments(message: str, task: str, expected: str) -> None:
+    assert in_words_of_options(message, task) == expected
+
+
+def test_values_that_are_no_probabilities_point_to_the_option_for_logits(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path / "l.csv", dict(zip(IDS, LOGITS)))
+    assert "if these are logits, use --logits\n" in run(capsys, "score", project, "--probabilities", path)[2]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "z.txt").write_text("0 0.5 0.5 0.2 0.2 0.9", encoding="utf-8")
+    said = run(capsys, "score", project, "--yolo", tmp_path / "labels")[2]
+    assert said.startswith(f"error: '{tmp_path / 'labels'}': 'z.txt' is none of the 3 items")
 
 
 FILE = "FILE"
@@ -409,6 +485,7 @@ def test_words_that_do_not_fit_are_refused_by_name(
 
 WRONG_FILES: list[tuple[str, str, str]] = [
     ("--probabilities", "p.npz", "is not a .npz file of plain arrays"),
+    ("--probabilities", "half.json", "is not a .npz file of plain arrays; expected .npz or .csv"),
     ("--probabilities", "p.csv", "begins with '[]'; expected a header"),
     ("--yolo", "empty", "has no .txt files"),
     ("--yolo", "p.npz", "expected one with a .txt file for each image"),

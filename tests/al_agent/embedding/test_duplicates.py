@@ -236,3 +236,11 @@ def test_a_distance_may_be_larger_than_can_be_squared(metric: str) -> None:
     assert [sorted(group) for group in near_duplicates(embeddings, distance=1e200, metric=metric).groups] == [
         ["a", "b", "c"]
     ]
+
+
+def test_an_array_without_ids_is_an_error_that_says_what_is_expected() -> None:
+    vectors: Any = np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"^embeddings is a ndarray; expected Embeddings\(item_ids, vectors\)"):
+        near_duplicates(vectors)
+    with pytest.raises(ValueError, match=r"^embeddings is a ndarray; expected Embeddings\(item_ids, vectors\)"):
+        outliers(vectors)

@@ -425,6 +425,18 @@ def test_a_png_beyond_the_limit_is_not_decoded(tmp_path: Path) -> None:
         read_rgb(tmp_path / "a.png", (8, 8), max_pixels=1_000_000)
 
 
+def test_a_deep_grey_image_counts_four_times(tmp_path: Path) -> None:
+    """It takes more than 20 bytes a pixel, others 4 at most."""
+    Image.fromarray(np.arange(800, dtype=np.uint16).reshape(20, 40)).save(tmp_path / "deep.png")
+    Image.fromarray(np.arange(800, dtype=np.float32).reshape(20, 40)).save(tmp_path / "deep.tif")
+    Image.new("L", (40, 20)).save(tmp_path / "plain.png")
+    assert ImageFiles.from_folder(tmp_path, max_pixels=3200).read([0, 1, 2], (8, 8), "crop").failed == {}
+    reason = "has 40 x 20 pixels, more than max_pixels = 3,199 / 4, as each has more than 8 bits"
+    images = ImageFiles.from_folder(tmp_path, max_pixels=3199)
+    assert images.item_ids == ("deep.png", "deep.tif", "plain.png")
+    assert images.read([0, 1, 2], (8, 8), "crop").failed == {0: reason, 1: reason}
+
+
 # --- the files of a folder ---------------------------------------------------------------------------------------------
 
 

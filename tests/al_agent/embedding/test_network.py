@@ -272,9 +272,9 @@ def source(tmp_path: Path) -> Path:
 
 def test_a_function_in_a_file_builds_a_network_that_takes_weights(source: Path) -> None:
     trained = load_network(f"{source}:ready")
-    for name in ("w.pt", "nested.ckpt"):
-        state = trained.state_dict()
-        torch.save(state if name == "w.pt" else {"state_dict": state, "epoch": 3}, source.with_name(name))
+    for key in (None, "state_dict", "model", "model_state_dict"):
+        state, name = trained.state_dict(), f"{key}.pt"
+        torch.save(state if key is None else {"epoch": 3, key: state, "optimizer": {}}, source.with_name(name))
         network = load_network(f"{source}:build", weights=source.with_name(name))
         assert torch.equal(network[0].weight, trained[0].weight)  # type: ignore[index]
     assert not torch.equal(load_network(f"{source}:build")[0].weight, trained[0].weight)  # type: ignore[index]
@@ -322,6 +322,11 @@ def test_weights_of_another_network_or_with_code_are_refused(source: Path, tmp_p
     torch.save({"epoch": 3}, tmp_path / "none.pt")
     with pytest.raises(ValueError, match="holds no weights by name"):
         load_network(f"{source}:build", weights=tmp_path / "none.pt")
+    weights = nn.Linear(3, 2).state_dict()
+    for saved in ({"ema": weights, "epoch": 3}, {"ema": 1, "epoch": 3, "model": weights, "state_dict": weights}):
+        torch.save(saved, tmp_path / "other.pt")
+        with pytest.raises(ValueError, match=r"by name; it has 'ema', 'epoch'.*; save the weights alone: torch.save"):
+            load_network(f"{source}:build", weights=tmp_path / "other.pt")
     assert not (tmp_path / "ran").exists()
 
 
@@ -352,6 +357,19 @@ def test_an_exported_program_gives_the_same_vectors_as_its_network(exported: Pat
     embedder = EmbedderNetwork(load_network(str(exported)), size=(8, 6), device="cpu")
     np.testing.assert_allclose(embedder.embed(PIXELS), expected.embed(PIXELS), atol=1e-6)
     assert embedder.description == EmbedderNetwork(load_network(str(exported)), size=(8, 6)).description
+
+
+def test_a_program_exported_for_another_batch_or_size_is_a_short_error_with_the_way_to_export(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(small_network().eval(), (torch.rand(2, 3, 8, 6),)), tmp_path / "fixed.pt2")
+    network = load_network(str(tmp_path / "fixed.pt2"))
+    assert EmbedderNetwork(network, size=(8, 6)).embed(PIXELS[:2]).shape[0] == 2
+    for size, n_images in (((8, 6), 1), ((9, 6), 2)):
+        pixels = np.zeros((n_images, *size, 3), dtype=np.uint8)
+        with pytest.raises(ValueError, match=rf"other images than \({n_images}, 3, {size[0]}, 6\)") as raised:
+            EmbedderNetwork(network, size=size).embed(pixels)
+        assert "torch.export.Dim.DYNAMIC" in str(raised.value)
+        assert len(str(raised.value)) < 700
+        assert raised.value.__suppress_context__
 
 
 def test_a_program_exported_while_training_is_refused(tmp_path: Path) -> None:

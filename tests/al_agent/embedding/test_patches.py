@@ -303,3 +303,19 @@ def _knn_accuracy(
     nearest = np.argsort(-(test @ train.T), axis=1)[:, :20]
     votes = np.array([np.bincount(np.asarray(of_train)[row], minlength=10) for row in nearest])
     return float((votes.argmax(axis=1) == np.asarray(of_test)).mean())
+
+
+def test_vectors_learned_from_other_images_are_told_apart_by_their_description() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 32, 32, 3), dtype=np.uint8)
+
+    def description(images: Pictures) -> str:
+        embedder = EmbedderPatches(n_filters=8)
+        embedder.fit(images)
+        return embedder.description
+
+    first = description(Pictures(pixels[:12]))
+    assert first.startswith("patches of 32 px, 8 filters, 256 dimensions, seed 0, learned from 12 images ")
+    assert description(Pictures(pixels[:12])) == first
+    assert description(Pictures(pixels, broken=[12])) == first
+    assert description(Pictures(pixels[1:])) != first
+    assert description(Pictures(pixels)) != first

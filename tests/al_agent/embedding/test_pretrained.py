@@ -244,7 +244,7 @@ def test_a_network_of_texts_is_refused(tmp_path: Path) -> None:
         EmbedderPretrained(save(tmp_path, bert))
 
 
-@pytest.mark.parametrize("name", ["facebook/no-such-network", "no/such/folder"])
+@pytest.mark.parametrize("name", ["facebook/no-such-network", "no-such-network"])
 def test_a_network_that_is_not_here_is_an_error_with_a_way_out(name: str) -> None:
     with pytest.raises(OSError, match=rf"'{name}' is no folder here.*--local-dir FOLDER\) and give that folder"):
         EmbedderPretrained(name, local_files_only=True)
@@ -276,3 +276,9 @@ def test_nothing_is_printed_and_the_description_tells_weights_apart(
 
 def test_preparations_are_values() -> None:
     assert preparation({"size": 8}) == Preparation((8, 8), "stretch", (8, 8), (0, 0, 0), (1, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["./nofolder", "../no/folder", "/no/folder", "~/nofolder", "no/such/folder", "dino/"])
+def test_a_path_to_nothing_is_no_folder_rather_than_a_name_of_the_hub(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=f"^there is no folder '{name}'; expected a network as save_pretrained"):
+        EmbedderPretrained(name)

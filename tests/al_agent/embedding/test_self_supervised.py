@@ -298,6 +298,16 @@ def test_fewer_images_than_a_batch_are_an_error(n_images: int, unreadable: Seque
         learned(images=Pixels(noise(n_images), unreadable))
 
 
+@pytest.mark.parametrize(("n_images", "batch_size", "n_dimensions"), [(40, 32, 32), (32, 32, 16), (8, 8, 4)])
+def test_few_images_are_one_error_with_values_that_work(n_images: int, batch_size: int, n_dimensions: int) -> None:
+    images = Pixels(noise(n_images))
+    with pytest.raises(ValueError, match="fewer than the batch_size of 256 and too few for n_dimensions of 128") as raised:
+        learned(images=images, batch_size=256, n_dimensions=128)
+    assert f"batch_size={batch_size}, n_dimensions={n_dimensions} (--batch-size, --dimensions)" in str(raised.value)
+    embedder = learned(images=images, batch_size=batch_size, n_dimensions=n_dimensions)
+    assert embedder.embed(images.pixels).shape == (n_images, n_dimensions)
+
+
 def test_images_that_cannot_be_read_change_nothing_for_the_others() -> None:
     pixels = noise(50)
     with_gaps = learned(images=Pixels(pixels, (0, 7)))
@@ -312,7 +322,7 @@ def test_of_too_many_images_some_are_learned_from() -> None:
 
 
 def test_more_dimensions_than_there_can_be_are_an_error_before_the_training() -> None:
-    with pytest.raises(ValueError, match="20 images do not span 30 dimensions"):
+    with pytest.raises(ValueError, match=r"^20 images can be read, too few for n_dimensions of 30; .*, n_dimensions=16 "):
         learned(images=Pixels(noise(20)), n_dimensions=30)
     with pytest.raises(ValueError, match="n_dimensions is 1000; the backbone 'small' has 336 at most"):
         learned(n_dimensions=1000)

@@ -137,6 +137,46 @@ def test_errors_count_results_over_all_pieces_and_name_the_file(tmp_path: Path) 
         coco.detections(path, images=IMAGES)
 
 
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_images_are_matched_to_items_and_the_result_has_their_order() -> None:
+    rows = [{**BOX, "score": 0.25}, {**BOX, "image_id": 7, "bbox": [1, 1, 2, 1], "score": 0.75}, BOX]
+    found = coco.detections(rows, images=IMAGES, item_ids=["x/b.png", "x/a.png"])
+    assert (found.item_ids, found.offsets.tolist(), found.scores.tolist()) == (
+        ("x/b.png", "x/a.png"),
+        [0, 2, 3],
+        [0.25, 0.5, 0.75],
+    )
+    assert found.boxes[2].tolist() == pytest.approx([0.25, 1 / 3, 0.75, 2 / 3])
+    assert coco.detections(rows, images=IMAGES).item_ids == ("a.jpg", "b.jpg")
+
+
+def test_images_of_no_item_are_left_out_where_nothing_is_in_them() -> None:
+    found = coco.detections([BOX], images=IMAGES, item_ids=["b.jpg"])
+    assert (found.item_ids, found.offsets.tolist(), found.scores.tolist()) == (("b.jpg",), [0, 1], [0.5])
+    with pytest.raises(ValueError, match=r"images: 'b\.jpg' is none of the 1 items, the first of which is 'a\.jpg'"):
+        coco.detections([BOX], images=IMAGES, item_ids=["a.jpg"])
+    with pytest.raises(ValueError, match=r"images: 'a\.jpg' is none of the 1 items, .* are these predictions of other"):
+        coco.detections([], images=IMAGES, item_ids=["z.jpg"])
+
+
+def test_items_without_an_image_are_an_error_or_left_out() -> None:
+    ids = ["c.jpg", "b.jpg", "a.jpg"]
+    with pytest.raises(ValueError, match=r"the list of images has nothing of 1 items, the first is 'c\.jpg'"):
+        coco.detections([BOX], images=IMAGES, item_ids=ids)
+    assert coco.detections([BOX], images=IMAGES, item_ids=ids, is_complete=False).item_ids == ("b.jpg", "a.jpg")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_images_of_one_item_are_refused_unless_one_is_another_projects_empty_one(first: int) -> None:
+    images = [{**IMAGES[1], "file_name": "day/b.jpg"}, {**IMAGES[1], "id": 7, "file_name": "night/b.jpg"}]
+    images = [images[first], images[1 - first]]
+    assert coco.detections([BOX], images=images, item_ids=["day/b.jpg"]).scores.tolist() == [0.5]
+    with pytest.raises(ValueError, match=r"images: 'day/b\.jpg' and 'night/b\.jpg' are both of 'day/b\.jpg'; keep one"):
+        coco.detections([BOX, {**BOX, "image_id": 7}], images=images, item_ids=["day/b.jpg"])
+
+
 # --- the wrong files -------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +187,9 @@ def test_files_that_are_swapped_are_told_apart(tmp_path: Path) -> None:
         coco.detections(tmp_path / "annotations.json", images=tmp_path / "results.json")
     with pytest.raises(ValueError, match=r"annotations\.json': COCO results are a list, .*: is this the annotation file"):
         coco.detections(tmp_path / "annotations.json", images=tmp_path / "annotations.json")
+    poses = [{"image_id": 9, "category_id": 1, "keypoints": [1, 2, 0.5], "score": 0.5}]
+    with pytest.raises(ValueError, match=r"result 0 has no 'bbox'; .*: these are keypoint results, which formats"):
+        coco.detections(poses, images=IMAGES)
     with pytest.raises(ValueError, match=r"COCO results are a list, .* got a dictionary"):
         coco.detections({"images": IMAGES}, images=IMAGES)  # type: ignore[dict-item]  # on purpose
     (tmp_path / "results.json").write_text("17")

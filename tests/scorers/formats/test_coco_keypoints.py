@@ -117,8 +117,20 @@ def test_a_bad_result_is_refused_by_its_number(changes: dict[str, Any], message:
 def test_fractions_and_results_of_boxes_are_refused() -> None:
     with pytest.raises(ValueError, match="all keypoints lie within one pixel; expected pixels"):
         coco.keypoints([{**ROW, "keypoints": [0.1, 0.9, 0.5, 0, 0, 0]}], images=IMAGES)
-    with pytest.raises(ValueError, match="result 0 has no 'keypoints'"):
+    with pytest.raises(ValueError, match=r"result 0 has no 'keypoints'; .*boxes or masks, which formats\.coco\.detections"):
         coco.keypoints([{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}], images=IMAGES)
+
+
+def test_names_of_images_are_matched_to_items() -> None:
+    rows = [{**ROW, "image_id": 9, "score": 0.25}, ROW]
+    found = coco.keypoints(rows, images=IMAGES, item_ids=["day/b.png", "day/a.png"])
+    assert (found.item_ids, found.offsets.tolist()) == (("day/b.png", "day/a.png"), [0, 1, 2])
+    assert found.keypoints is not None
+    assert found.keypoints[:, 0].tolist() == [[0.05, 0.05], [0.1, 0.4]]
+    assert found.instance_scores is not None
+    assert found.instance_scores.tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match=r"images: 'b\.jpg' is none of the 1 items, the first of which is 'day/a\.png'"):
+        coco.keypoints(rows, images=IMAGES, item_ids=["day/a.png"])
 
 
 # --- real files ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,11 @@ def test_names_classes_and_numbers_come_from_the_table(tmp_path: Path) -> None:
     assert predictions.probabilities.tolist() == [[0.25, 0.75], [1.0, 0.0]]
 
 
+def test_classes_may_be_called_by_numbers(tmp_path: Path) -> None:
+    predictions = formats.csv.classifications(written(tmp_path, ",0,1\na,0.25,0.75\n"))
+    assert (predictions.item_ids, predictions.class_names) == (("a",), ("0", "1"))
+
+
 def test_one_column_is_the_positive_class_of_two(tmp_path: Path) -> None:
     predictions = formats.csv.classifications(written(tmp_path, "id,p\na,0.25\n"))
     assert (predictions.n_classes, predictions.probabilities.tolist()) == (2, [[0.25]])
@@ -61,6 +66,8 @@ def test_rows_are_matched_to_items_by_file_name(tmp_path: Path) -> None:
         ("image,cat,dog\na,0.9,0.9\n", "sums to 1.8"),
         ("image,cat,dog\na,0.5,0.5\na,0.5,0.5\n", "'a'"),
         ("image,cat,cat\na,0.5,0.5\n", "two columns 'cat'"),
+        ("a,0.9,0.1\nb,0.5,0.5\n", "has no header: its first line is 'a,0.9,0.1'; expected a line of names before it"),
+        ("a,1,0.0\nb,0.5,0.5\n", "has no header: its first line is 'a,1,0.0'"),
         ("image,cat,dog\n", "item_ids is empty"),
         ('image,cat,dog\n"a,0.5,0.5\n', "no CSV text"),
         (b"image,cat\xff,dog\n", "no CSV text in UTF-8"),

@@ -315,6 +315,7 @@ OUTPUT = {"boxes": [BOX], "scores": [SCORE], "labels": [LABEL]}
         (["a", "b"], OUTPUT, "outputs is one dict; expected a list, one for each item"),
         (["a", "b"], None, "outputs is one NoneType; expected a list, one for each item"),
         (["a", "b"], [OUTPUT, None], "the output of 'b' is NoneType without 'boxes'"),
+        (["a"], [np.zeros(3)], "the output of 'a' is ndarray; expected a dictionary or an object with 'boxes'"),
         (["a"], [{**OUTPUT, "labels": [1.5]}], "labels of 'a' are [1.5]; expected whole numbers, or names"),
         (["a"], [{**OUTPUT, "labels": [True]}], "labels of 'a' are [True]; expected whole numbers, or names"),
         (["a"], [{**OUTPUT, "boxes": BOX}], "boxes of 'a' have shape (4,); expected (m, 4)"),
@@ -327,6 +328,12 @@ def test_what_cannot_be_read_is_said_with_the_way_out(ids: Any, outputs: Any, me
     with pytest.raises(ValueError) as caught:
         formats.torchvision.detections(ids, outputs, image_sizes=[(640, 480)] * len(ids))
     assert message in str(caught.value)
+
+
+def test_a_tensor_in_place_of_a_dictionary_is_said_to_be_one() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"the output of 'a' is Tensor; expected a dictionary or an object with 'boxes'"):
+        formats.torchvision.detections(["a", "b"], [torch.zeros(3)] * 2, image_sizes=[(640, 480)] * 2)
 
 
 @pytest.mark.parametrize("labels", [np.array([1.0]), np.array([1], dtype=np.uint8), ["dög"], np.array(["dög"])])

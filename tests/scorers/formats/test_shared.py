@@ -117,6 +117,21 @@ def test_boxes_of_another_convention_are_refused_with_its_name(
             relative_corners(boxes, sizes, convention, name)
 
 
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_sizes_given_as_height_and_width_are_recognised(convention: Convention) -> None:
+    rng = np.random.default_rng(0)
+    corners = np.sort(rng.random((200, 2, 2)), axis=1).reshape(200, 4) * [480, 640, 480, 640]
+    boxes, sizes = WRITTEN[convention](corners), np.full((200, 2), [480, 640])
+    assert relative_corners(boxes, sizes, convention, name) == pytest.approx(corners / [480, 640, 480, 640], abs=1e-12)
+    with pytest.raises(ValueError, match=r"; every box fits if sizes are \(height, width\): give \(width, height\)"):
+        relative_corners(boxes, sizes[:, ::-1], convention, name)
+
+
+def test_no_way_out_is_named_where_there_is_none() -> None:
+    with pytest.raises(ValueError, match=r"touches the image$"):
+        relative_corners(np.array([[105.0, 10, 108, 20]]), np.array([[100, 100]]), "xyxy", name)  # beside, but not far
+
+
 def test_few_boxes_far_outside_are_a_detectors_own() -> None:
     boxes = np.tile([20.0, 20, 30, 30], (200, 1))
     sizes = np.tile([100, 100], (200, 1))

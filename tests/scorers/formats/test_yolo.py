@@ -147,7 +147,7 @@ def test_poses_are_neither_boxes_nor_silently_polygons(folder: Path) -> None:
 def test_files_of_no_item_and_two_of_one_are_named(folder: Path) -> None:
     write(folder, {"a.txt": GOOD})
     with pytest.raises(
-        ValueError, match=r"labels: 'a\.txt' is none of the 2 items, the first of which is 'x\.jpg'; are these"
+        ValueError, match=r"labels': 'a\.txt' is none of the 2 items, the first of which is 'x\.jpg'; are these"
     ):
         yolo.detections(folder, item_ids=["x.jpg", "y.jpg"])
     write(folder, {"day/a.txt": GOOD})

@@ -12,6 +12,8 @@ from ..preparation import checked_batch_size, checked_fit, checked_size
 from .backbone import Backbone
 from .views import Views
 
+LEAST_BATCH = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -40,9 +42,9 @@ class Recipe:
             raise ValueError(f"size is {self.size}; expected at least 16 pixels each way")
         if self.backbone not in get_args(Backbone):
             raise ValueError(f"backbone is {self.backbone!r}; expected one of {', '.join(map(repr, get_args(Backbone)))}")
-        if self.batch_size < 8:
+        if self.batch_size < LEAST_BATCH:
             raise ValueError(
-                f"batch_size is {self.batch_size}; an image is told from the others of its batch: use 8 or more"
+                f"batch_size is {self.batch_size}; an image is told from the others of its batch: use {LEAST_BATCH} or more"
             )
         for name in ("temperature", "learning_rate"):
             value = getattr(self, name)
