@@ -1,4 +1,4 @@
-"""Runs every benchmark in a process of its own, and prints Markdown; peers of selection and minutes of learning are left out."""
+"""Runs every benchmark in a process of its own, and prints Markdown; selection without its peers, no minutes of learning."""
 
 from __future__ import annotations
 
