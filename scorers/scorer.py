@@ -75,6 +75,7 @@ class Scorer(ABC, Generic[P]):
     def _scores(self) -> Scores:
         ids: list[str] = []
         parts: list[Mapping[str, npt.NDArray[np.float64]]] = []
+        first_n_classes: int | None = None
         for number, chunk in enumerate(self._chunks()):
             if not isinstance(chunk, self.takes):
                 raise ValueError(
@@ -83,6 +84,12 @@ class Scorer(ABC, Generic[P]):
                 )
             part = {name: np.asarray(values, dtype=np.float64) for name, values in self.score_chunk(chunk).items()}
             self._check_part(part, len(chunk), parts[0] if parts else part, number)
+            n_classes = getattr(chunk, "n_classes", None)
+            if parts and n_classes != first_n_classes:
+                raise ValueError(
+                    f"chunk {number} has {n_classes} classes, the first chunk {first_n_classes}; give as many in each"
+                )
+            first_n_classes = n_classes
             ids.extend(chunk.item_ids)
             parts.append(part)
             del chunk  # else two are in memory while the next one is made

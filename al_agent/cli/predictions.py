@@ -27,6 +27,8 @@ from scorers.files import load_arrays
 from scorers.formats.reading.names import ItemNames
 from scorers.scorer import Predictions
 
+from .words import in_words_of_options
+
 
 class _Source(NamedTuple):
     """What an option that names predictions is for, and what may be said beside it."""
@@ -56,21 +58,6 @@ _SCORERS: dict[str, Callable[..., Scorer[Any]]] = {
 }
 _WITHOUT = {"detection": "without_boxes", "keypoints": "without_instances"}
 _FLAGS = {"true": True, "false": False}
-_WORDS = {
-    "use from_logits": "use {logits}",
-    "from_logits, and keep every class": "{logits}, and keep every class",
-    "see class_axis": "see --class-axis",
-    "class_axis=": "--class-axis ",
-    "score the whole unlabeled_set": "predict every unlabeled image",
-    "without_boxes=...": "--without-objects",
-    "without_instances=...": "--without-objects",
-    'lines="polygons"': "--option lines=polygons",
-    "clip_confidences=True": "--option clip_confidences=true",
-    "image_field=...": "--option image_field=...",
-    "model_version=...": "--option model_version=...",
-    "formats.coco.keypoints": "--coco-keypoints",
-    "formats.coco.detections": "--coco-results",
-}
 
 
 @dataclass(frozen=True)
@@ -189,19 +176,6 @@ def in_project(item_ids: Sequence[str], known: Sequence[str]) -> tuple[str, ...]
             return name
 
     return tuple(map(meant, item_ids))
-
-
-def in_words_of_options(message: str, task: str) -> str:
-    """A message of the library with the command's options in place of Python's.
-
-    Args:
-        message: The message.
-        task: What the predictions are for.
-    """
-    logits = "--map-logits" if task == "segmentation" else "--logits"
-    for word, option in _WORDS.items():
-        message = message.replace(word, option.format(logits=logits))
-    return message
 
 
 class Maps:

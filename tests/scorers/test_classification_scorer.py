@@ -225,3 +225,11 @@ def test_a_scorer_whose_chunks_do_not_fit_together_is_refused(answers: list[dict
 
     with pytest.raises(ValueError):
         ScorerMoody([predict(np.eye(2), ("a", "b")), predict(np.eye(2), ("c", "d"))]).scores()
+
+
+def test_chunks_of_other_numbers_of_classes_are_refused() -> None:
+    chunks = [ClassificationPredictions(["a"], [[0.5, 0.5]]), ClassificationPredictions(["b"], [[0.5, 0.25, 0.25]])]
+    with pytest.raises(ValueError, match="chunk 1 has 3 classes, the first chunk 2"):
+        ScorerClassification(chunks).scores()
+    chunks[1] = ClassificationPredictions(["b"], [[0.5]])  # one column stands for two classes
+    assert len(ScorerClassification(chunks).scores()) == 2

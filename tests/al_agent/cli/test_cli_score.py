@@ -17,7 +17,7 @@ import pytest
 
 from al_agent import PlatformLocal, Scores
 from al_agent.cli import main
-from al_agent.cli.predictions import in_words_of_options
+from al_agent.cli.words import in_words_of_options
 
 IDS = ["day/a.jpg", "day/b.jpg", "night/c.jpg"]
 PROBABILITIES = np.array([[0.9, 0.1], [0.5, 0.5], [0.75, 0.25]])
