@@ -254,10 +254,14 @@ def test_an_interrupt_is_not_a_success(tmp_path: Path) -> None:
     PlatformLocal.create(tmp_path, images=ids)
     Embeddings(ids, np.random.default_rng(0).normal(size=(len(ids), 64))).save(tmp_path / "embeddings.npz")
     program = (
-        "import os, signal, sys, threading\n"
-        "import samplers.kcenter as kcenter\n"
+        "import os, signal, sys, threading, time, traceback\n"
         "from al_agent.cli import main\n"
-        "threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "def interrupt():  # as soon as a sampler is at work\n"
+        "    while 'kcenter.py' not in str(traceback.extract_stack(sys._current_frames()[main_thread])):\n"
+        "        time.sleep(0.01)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "main_thread = threading.get_ident()\n"
+        "threading.Thread(target=interrupt, daemon=True).start()\n"
         "sys.exit(main(['query', sys.argv[1], '-n', '19000', '-m', 'coreset', '--json']))\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
