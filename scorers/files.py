@@ -65,3 +65,22 @@ def load_arrays(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[st
                 raise ValueError(
                     f"{where} is damaged or holds Python objects; text is saved with numpy.asarray(ids, dtype=str)"
                 ) from error
+
+
+def mapped_array(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    """The array in a `.npy` file, mapped and not read; pickles are refused.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: It is no `.npy` file of a plain array.
+    """
+    with Path(path).open("rb") as file:
+        begins = file.read(6)
+    if begins.startswith(b"PK"):
+        raise ValueError(f"'{os.fspath(path)}' is not a .npy file; if it is a .npz file, rename it")
+    try:
+        if begins != b"\x93NUMPY":
+            raise ValueError(f"it begins with {begins!r}")
+        return np.lib.format.open_memmap(path, mode="r")  # refuses pickles
+    except Exception as error:  # damaged bytes can fail in any way
+        raise ValueError(f"'{os.fspath(path)}' is not a .npy file of a plain array, or is empty or cut short") from error

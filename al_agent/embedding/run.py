@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from samplers.centers.engine import n_processors
 from scorers.checks import check_finite
 
 from .blas_threads import one_blas_thread
@@ -161,8 +162,7 @@ def checked_workers(n_workers: int | None) -> int:
         ValueError: Less than 1.
     """
     if n_workers is None:
-        n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(n_cores, _N_WORKERS_MOST)
+        return min(n_processors(), _N_WORKERS_MOST)
     if n_workers < 1:
         raise ValueError(f"n_workers is {n_workers}; expected 1 or more")
     return n_workers

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from ..files import mapped_array
 from ..predictions.segmentation import SegmentationPredictions
 from .reading.items import found_items
 from .reading.names import ItemNames
@@ -59,14 +56,5 @@ def segmentations(
             raise ValueError(f"'{files[item_id]}' and '{path}' are both of {item_id!r}; expected one file for each item")
         files[item_id] = path
     ids = tuple(files) if known is None else found_items(known.item_ids, files, f"'{root}'", is_complete=is_complete)
-    pairs = ((item_id, _mapped(files[item_id])) for item_id in ids)
+    pairs = ((item_id, mapped_array(files[item_id])) for item_id in ids)
     return SegmentationPredictions.stream(pairs, class_axis=class_axis, is_logits=is_logits)
-
-
-def _mapped(path: Path) -> npt.NDArray[Any]:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]  # numpy tells no type
-    except OSError:
-        raise
-    except Exception as error:  # damaged bytes can fail in any way
-        raise ValueError(f"'{path}' is not a .npy file of a plain array") from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scorers.files import written_whole
+from scorers.files import mapped_array, written_whole
 
 from .contents import Contents
 
@@ -65,7 +65,7 @@ class Lines:
 
 def read_npy(path: str | os.PathLike[str]) -> Contents:
     """The mapped vectors, and the ids in `.ids.txt` beside them; neither is read here, only counted."""
-    vectors = _mapped(path)
+    vectors = mapped_array(path)
     ids_path = _ids_beside(path)
 
     def place(row: int, column: int | None) -> str:
@@ -100,16 +100,3 @@ def write_npy(
 
 def _ids_beside(path: str | os.PathLike[str]) -> Path:
     return Path(path).with_suffix(".ids.txt")
-
-
-def _mapped(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
-    with Path(path).open("rb") as file:
-        begins = file.read(6)
-    if begins.startswith(b"PK"):
-        raise ValueError(f"'{os.fspath(path)}' is not a .npy file; if it is a .npz file, rename it")
-    try:
-        if begins != b"\x93NUMPY":
-            raise ValueError(f"it begins with {begins!r}")
-        return np.lib.format.open_memmap(path, mode="r")  # refuses pickles
-    except Exception as error:  # damaged bytes can fail in any way
-        raise ValueError(f"'{os.fspath(path)}' is not a .npy file of a plain array, or is empty or cut short") from error
