@@ -36,6 +36,7 @@ def segmentations(
 
     Examples:
         >>> import tempfile
+        >>> import numpy as np
         >>> folder = Path(tempfile.mkdtemp())
         >>> np.save(folder / "a.npy", np.full((2, 3, 4), 0.25))
         >>> [len(one) for one in segmentations(folder, item_ids=["a.jpg"])]
