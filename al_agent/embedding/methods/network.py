@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from scorers.networks.parts import evaluating, like, part_named
 
 from ..embedder import Embedder, Fit, Pixels
 from .pooling import Pool, checked_pool, pooled, the_one
@@ -76,7 +77,7 @@ class EmbedderNetwork(Embedder):
         self.pool = pool
         self.output = output
         self.layer = layer
-        self._part = module if layer is None else _part(module, layer)
+        self._part = module if layer is None else part_named(module, layer)
         if device is not None:
             module.to(torch_device(device))
         self.module = module
@@ -87,9 +88,9 @@ class EmbedderNetwork(Embedder):
         Raises:
             ValueError: The network gives no such values, or several.
         """
-        like = _like(self.module)
-        images = standardized_tensor(as_tensor(pixels, like.device), self.mean, self.std).to(like.dtype)
-        with _evaluating(self.module), torch.inference_mode():
+        to = like(self.module)
+        images = standardized_tensor(as_tensor(pixels, to.device), self.mean, self.std).to(to.dtype)
+        with evaluating(self.module), torch.inference_mode():
             given = self._run(images)
         what = "what the network gives" if self.layer is None else f"what layer {self.layer!r} gives"
         tensor: torch.Tensor = the_one(given, self.output, torch.Tensor, what)
@@ -133,33 +134,3 @@ def weights_digest(module: torch.nn.Module) -> str:
         values = tensor.detach().cpu().contiguous().reshape(-1)
         sha.update(values.view(torch.uint8).numpy().data)
     return sha.hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Every part in evaluation mode, and afterwards in the mode that it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in modes:  # not eval(): some networks have their own
-            part.training = False
-        yield
-    finally:
-        for part, was_training in modes:
-            part.training = was_training
-
-
-def _like(module: torch.nn.Module) -> torch.Tensor:
-    """A tensor on the network's device, in its precision."""
-    tensors = [*module.parameters(), *module.buffers()]
-    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
-    return next(iter(floating), torch.empty(0, device=tensors[0].device if tensors else None))
-
-
-def _part(module: torch.nn.Module, layer: str) -> torch.nn.Module:
-    parts: dict[str, torch.nn.Module] = dict(module.named_modules())
-    if layer and layer in parts:
-        return parts[layer]
-    names = [name for name in parts if name]
-    close = [name for name in names if layer and (layer in name or name in layer)] or names
-    listed = ", ".join(map(repr, close[:8])) + (", ..." if len(close) > 8 else "")
-    raise ValueError(f"the network has no layer {layer!r}; it has {len(names)}: {listed or 'none'}")
