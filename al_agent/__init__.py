@@ -84,6 +84,10 @@ from .platforms.connection import Connection  # noqa: E402
 from .platforms.local import PlatformLocal  # noqa: E402
 
 if TYPE_CHECKING:
+    from scorers.learning_loss import LearningLoss, LossPredictionLoss, ScorerLearningLoss
+    from scorers.networks.dropout import dropout_classifications, dropout_segmentations
+    from scorers.networks.last_layer import LastLayer, last_layer
+
     from .embedding.images import ImageFiles
     from .embedding.methods.network import EmbedderNetwork
     from .embedding.methods.onnx import EmbedderOnnx
@@ -98,7 +102,7 @@ if TYPE_CHECKING:
     from .platforms.label_studio import PlatformLabelStudio
     from .platforms.superannotate import PlatformSuperAnnotate
 
-_LATE = {  # loaded when asked for, from where: an HTTP library, Pillow and Ray are slow to load
+_LATE = {  # loaded when asked for, from where: an HTTP library, Pillow, Ray and torch are slow to load
     "DuplicateGroups": ".embedding.neighbours.duplicates",
     "EmbedderNetwork": ".embedding.methods.network",
     "EmbedderOnnx": ".embedding.methods.onnx",
@@ -107,11 +111,18 @@ _LATE = {  # loaded when asked for, from where: an HTTP library, Pillow and Ray 
     "EmbedderSelfSupervised": ".embedding.methods.self_supervised",
     "EmbeddingRun": ".embedding.run",
     "ImageFiles": ".embedding.images",
+    "LastLayer": "scorers.networks.last_layer",
+    "LearningLoss": "scorers.learning_loss",
+    "LossPredictionLoss": "scorers.learning_loss",
     "PlatformKili": ".platforms.kili",
     "PlatformLabelStudio": ".platforms.label_studio",
     "PlatformSuperAnnotate": ".platforms.superannotate",
     "RayEngine": ".engine.on_ray",
+    "ScorerLearningLoss": "scorers.learning_loss",
+    "dropout_classifications": "scorers.networks.dropout",
+    "dropout_segmentations": "scorers.networks.dropout",
     "embed_images": ".embedding.run",
+    "last_layer": "scorers.networks.last_layer",
     "near_duplicates": ".embedding.neighbours.duplicates",
     "outliers": ".embedding.neighbours.outliers",
 }
@@ -119,7 +130,12 @@ _LATE = {  # loaded when asked for, from where: an HTTP library, Pillow and Ray 
 
 def __getattr__(name: str) -> Any:
     if name in _LATE:
-        return getattr(importlib.import_module(_LATE[name], __name__), name)
+        try:
+            return getattr(importlib.import_module(_LATE[name], __name__), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ImportError(f'{name} needs torch: pip install "al-agent[torch]"') from error
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415  # seldom asked for, and slow to load
 
@@ -157,7 +173,10 @@ __all__ = [
     "ItemState",
     "JournalError",
     "KeypointPredictions",
+    "LastLayer",
+    "LearningLoss",
     "LocalEngine",
+    "LossPredictionLoss",
     "Metadata",
     "MinDistance",
     "NoRoundYet",
@@ -179,6 +198,7 @@ __all__ = [
     "ScorerClassification",
     "ScorerEnsemble",
     "ScorerKeypointDetection",
+    "ScorerLearningLoss",
     "ScorerLookAlikeEntropy",
     "ScorerObjectDetection",
     "ScorerSemanticSegmentation",
@@ -191,8 +211,11 @@ __all__ = [
     "Typicality",
     "Unavailable",
     "Weight",
+    "dropout_classifications",
+    "dropout_segmentations",
     "embed_images",
     "formats",
+    "last_layer",
     "near_duplicates",
     "outliers",
 ]

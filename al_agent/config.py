@@ -23,6 +23,7 @@ from samplers import (
     SamplerClusterMargin,
     SamplerCoral,
     SamplerCoreset,
+    SamplerDiscriminative,
     SamplerJoint,
     SamplerMaxHerding,
     SamplerProbCover,
@@ -82,6 +83,8 @@ class SamplingMethod(str, Enum):
     """The batch with the highest joint mutual information of a committee."""
     PROTOTYPES = "PROTOTYPES"
     """The highest scores that do not look like one picked of their class: for detection."""
+    DISCRIMINATIVE = "DISCRIMINATIVE"
+    """What a network trained on the spot is most sure is unlike the labeled; needs embeddings, torch and a first label."""
 
     @classmethod
     def _missing_(cls, value: object) -> SamplingMethod | None:
@@ -118,7 +121,7 @@ class SamplerConfig:
         options: Further options of the method by name, such as `{"delta": 0.5}` for PROBCOVER.
         engine: Where CORESET, CORAL and JOINT run: `local`, `ray`, or an engine; it changes no pick, and a record of the
             round holds the name alone.
-        device: A device of torch for the local engine, such as `cuda`.
+        device: A device of torch for the local engine, or for DISCRIMINATIVE, such as `cuda`.
         seed: Of all randomness; the same seed gives the same batch.
         name: Name of the round; None makes one of its number and method.
 
@@ -216,10 +219,11 @@ class SamplerConfig:
         cls = _SAMPLERS[SamplingMethod(self.method)]
         known = _options_of(cls)
         given = {_RENAMED.get(name, name): getattr(self, name) for name in _OF_METHODS if name != "engine"}
-        options = {name: value for name, value in given.items() if name in known and name != "device"}
+        options = {name: value for name, value in given.items() if name in known}
         if not self.strategies:
             options.pop("strategies", None)
         if "engine" in known:
+            del options["device"]  # it is the engine's
             options["engine"] = self._engine()
         return cls(**options, **self.options)
 
@@ -265,6 +269,7 @@ _SAMPLERS: dict[SamplingMethod, type[Sampler]] = {
         *(SamplerRandom, SamplerUncertainty, SamplerBatchUncertainty, SamplerCoreset, SamplerCoral, SamplerJoint),
         *(SamplerTypiClust, SamplerTypiClustMargin, SamplerMaxHerding, SamplerUHerding, SamplerProbCover),
         *(SamplerClusterMargin, SamplerBadge, SamplerBald, SamplerBatchBald, SamplerPrototypes),
+        SamplerDiscriminative,
     )
 }
 _RENAMED = {"batch_aggregate": "aggregate"}

@@ -64,6 +64,11 @@ def write_priorities(
     return len(items)
 
 
+def as_cell(name: str) -> str:
+    """A name as a cell of a table: one that a spreadsheet would run gets a leading apostrophe."""
+    return f"'{name}" if name.startswith(_RUN_BY_SPREADSHEETS) else name
+
+
 class Exported(NamedTuple):
     """One line of an export; an item that was not picked has neither gain nor reason."""
 
@@ -79,7 +84,7 @@ def _csv(current: Round, items: Sequence[Exported], n_picks: int) -> str:
         raise ValueError(
             f"{doubled[0]!r} is the name of several items, and upload pages go by name; write a file for each folder"
         )
-    risky = sum(item.name.startswith(_RUN_BY_SPREADSHEETS) for item in items)
+    risky = sum(as_cell(item.name) != item.name for item in items)
     if risky:
         warnings.warn(
             f"{risky:,} names begin with a character that makes a spreadsheet run the cell; they are written with a leading "
@@ -90,8 +95,7 @@ def _csv(current: Round, items: Sequence[Exported], n_picks: int) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(CSV_HEADER)
     for place, item in enumerate(items):
-        name = f"'{item.name}" if item.name.startswith(_RUN_BY_SPREADSHEETS) else item.name
-        writer.writerow((name, max(0, n_picks - place)))
+        writer.writerow((as_cell(item.name), max(0, n_picks - place)))
     return text.getvalue()
 
 

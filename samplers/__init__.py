@@ -6,6 +6,7 @@ from .batch_uncertainty import SamplerBatchUncertainty
 from .centers.engine import Engine, LocalEngine
 from .cluster_margin import SamplerClusterMargin
 from .coral import SamplerCoral
+from .discriminative import SamplerDiscriminative
 from .herding import SamplerMaxHerding, SamplerUHerding
 from .joint import SamplerJoint
 from .kcenter import SamplerCoreset
@@ -57,6 +58,7 @@ __all__ = [
     "SamplerClusterMargin",
     "SamplerCoral",
     "SamplerCoreset",
+    "SamplerDiscriminative",
     "SamplerJoint",
     "SamplerMaxHerding",
     "SamplerProbCover",

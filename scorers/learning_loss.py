@@ -41,8 +41,9 @@ class LearningLoss(torch.nn.Module):
         width: Of each tap's layer.
         grid: Cells on each side of a feature map; 1 averages over the whole map.
         margin: Of the ranking loss.
-        channel_axis: Where the channels of features lie: 1 for `(b, c, h, w)`, -1 for the tokens `(b, t, c)` of
-            transformers; or by layer name.
+        channel_axis: Where the channels of features lie: 1 for `(b, c, h, w)` and `(b, c, l)`, -1 for the tokens `(b, t, c)`
+            of transformers and for `(b, h, w, c)`; or by layer name. None takes 1, and refuses features of three axes, of
+            which only you know what they are.
         detach_from_epoch: From this epoch on (see `start_epoch`) gradients of the ranking loss stop at the taps and no
             longer shape the network; the paper cuts at 60% of all epochs. None: never.
         example: A batch of inputs for the one dry pass that finds the channels. None tries zeros.
@@ -75,7 +76,7 @@ class LearningLoss(torch.nn.Module):
         width: int = 128,
         grid: int = 1,
         margin: float = 1.0,
-        channel_axis: int | Mapping[str, int] = 1,
+        channel_axis: int | Mapping[str, int] | None = None,
         detach_from_epoch: int | None = None,
         example: Any = None,
     ) -> None:
@@ -154,7 +155,7 @@ class LearningLoss(torch.nn.Module):
             "width": self.width,
             "grid": self.grid,
             "margin": self.ranking_loss.margin,
-            "channel_axis": self.channel_axis if isinstance(self.channel_axis, int) else dict(self.channel_axis),
+            "channel_axis": dict(self.channel_axis) if isinstance(self.channel_axis, Mapping) else self.channel_axis,
             "detach_from_epoch": self.detach_from_epoch,
         }
         state = {name: tensor.detach().float().cpu().numpy() for name, tensor in self.state_dict().items()}
@@ -206,9 +207,15 @@ class LearningLoss(torch.nn.Module):
         return self.layers != ("get_active_learning_features",)
 
     def _kept(self, features: torch.Tensor, layer: str) -> torch.Tensor:
-        axis = self.channel_axis if isinstance(self.channel_axis, int) else self.channel_axis.get(layer, 1)
+        axis = self.channel_axis.get(layer) if isinstance(self.channel_axis, Mapping) else self.channel_axis
         try:
-            return pooled(features.detach() if self.is_detached else features, grid=self.grid, channel_axis=axis)
+            if axis is None and features.ndim == 3:
+                raise ValueError(
+                    f"has shape {tuple(features.shape)}: pass channel_axis=1 if that is (b, c, l), or channel_axis=-1 if it "
+                    "is (b, t, c), tokens of a transformer"
+                )
+            values = features.detach() if self.is_detached else features
+            return pooled(values, grid=self.grid, channel_axis=1 if axis is None else axis)
         except ValueError as error:
             raise keeping(layer, error) from error
 

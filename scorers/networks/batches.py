@@ -51,6 +51,8 @@ def item_batches(
         for number, batch in enumerate(loader):
             yield _read(batch, number, read)
         return
+    if read is not None:
+        raise ValueError("both item_ids and read are given, which each say what the ids are; pass one of them")
     ids = checked_item_ids(item_ids)
     _check_in_order(loader)
     start = 0
@@ -80,19 +82,19 @@ def outputs_of(
     *,
     item_ids: Iterable[str] | None = None,
     read: ReadBatch | None = None,
-    setting_up: Callable[[torch.nn.Module], object] | None = None,
+    run: Callable[[ItemBatch], Any] | None = None,
 ) -> Iterator[tuple[ItemBatch, Any]]:
     """Each batch with what the network gives for it, in evaluation mode and without gradients.
 
     Inputs are moved to the network's device, and floats to its precision. The mode of every part is put back after each
-    batch.
+    batch. What is inside of `DistributedDataParallel` runs alone, so that one process may score while others do not.
 
     Args:
         network: Any network.
         loader: See `item_batches`.
         item_ids: See `item_batches`.
         read: See `item_batches`.
-        setting_up: Called once evaluation mode is set, to change that of some parts.
+        run: Called instead of the network, with a batch that is moved already; it may change the mode of parts.
 
     Warns:
         UserWarning: The network is in training mode, so that what it does in training is not what is scored.
@@ -102,16 +104,17 @@ def outputs_of(
             f"{type(network).__name__} is in training mode; it is scored in evaluation mode and put back after each batch",
             stacklevel=3,
         )
-    for batch in item_batches(loader, item_ids=item_ids, read=read):
+    if isinstance(network, torch.nn.parallel.DistributedDataParallel):
+        network = network.module
+    for given in item_batches(loader, item_ids=item_ids, read=read):
         to = like(network)
 
         def moved(tensor: torch.Tensor, to: torch.Tensor = to) -> torch.Tensor:
             return tensor.to(to.device, to.dtype) if tensor.is_floating_point() else tensor.to(to.device)
 
+        batch = ItemBatch(given.item_ids, mapped_tensors(given.args, moved), mapped_tensors(given.kwargs, moved))
         with evaluating(network), torch.no_grad():
-            if setting_up is not None:
-                setting_up(network)
-            outputs = network(*mapped_tensors(batch.args, moved), **mapped_tensors(batch.kwargs, moved))
+            outputs = network(*batch.args, **batch.kwargs) if run is None else run(batch)
         yield batch, outputs
 
 

@@ -69,5 +69,7 @@ def mapped_tensors(values: Any, change: Callable[[torch.Tensor], torch.Tensor]) 
         return {key: mapped_tensors(value, change) for key, value in values.items()}
     if isinstance(values, list | tuple):
         changed = [mapped_tensors(value, change) for value in values]
+        if hasattr(values, "_fields"):  # a named tuple
+            return type(values)(*changed)
         return changed if isinstance(values, list) else tuple(changed)
     return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
@@ -40,7 +39,7 @@ def pooled(features: torch.Tensor, *, grid: int = 1, channel_axis: int = 1) -> t
     maps = features.movedim(channel_axis, 1)
     precision = torch.float32 if features.dtype in (torch.float16, torch.bfloat16) else features.dtype
     if maps.ndim == 2:
-        return maps.to(precision)
+        return maps.to(precision, copy=True)  # else later layers that write in place would write into it
     if grid == 1:
         return maps.mean(dim=tuple(range(2, maps.ndim)), dtype=precision)
     maps = maps.to(precision)
@@ -51,7 +50,6 @@ def pooled(features: torch.Tensor, *, grid: int = 1, channel_axis: int = 1) -> t
     return maps.flatten(1)
 
 
-@functools.lru_cache(maxsize=64)
 def _cell_weights(length: int, n_cells: int) -> torch.Tensor:
     """`(length, n_cells)` weights whose product with an axis is the mean of each cell."""
     weights = torch.zeros(length, n_cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,8 @@ class LayerTaps:
         self.layers = (_FEATURES_METHOD,) if layers is None else tuple(dict.fromkeys(layers))
         parts = [] if layers is None else [part_named(self._network, name) for name in self.layers]
         self._handles = [self._network.register_forward_pre_hook(_Hook(self._forget))]
+        if isinstance(network, torch.nn.DataParallel):  # it sees each pass once, also one of fewer devices than the last
+            self._handles.append(network.register_forward_pre_hook(_Hook(self._forget)))
         if layers is None:
             self._handles.append(self._network.register_forward_hook(_Hook(self._ask)))
         for name, part in zip(self.layers, parts):
@@ -183,16 +186,9 @@ class _Hook:
     def __call__(self, *args: Any) -> None:
         self._call(*self._first, *args)
 
-    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        return _no_hook, ()
-
-
-def _no_hook() -> Callable[..., None]:
-    return _do_nothing
-
-
-def _do_nothing(*_: Any) -> None:
-    """What a hook is in a copy of the network."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python's own function of any arguments that does nothing, so that a saved network loads where we are not installed
+        return getattr, (contextlib.nullcontext(), "__exit__")
 
 
 def keeping(name: str, error: ValueError) -> ValueError:

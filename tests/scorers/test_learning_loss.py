@@ -325,6 +325,30 @@ def test_what_is_no_network_is_refused() -> None:
         LearningLoss("resnet18", LAYERS)  # type: ignore[arg-type]
 
 
+class Tokens(torch.nn.Module):
+    """Images as tokens `(b, t, c)`, as transformers have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = torch.nn.Conv2d(3, 5, 4, 4)
+        self.block = torch.nn.Linear(5, 5)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.block(self.patches(pixels).flatten(2).transpose(1, 2)).mean(dim=1)  # type: ignore[no-any-return]
+
+
+def test_tokens_and_one_dimensional_maps_are_told_apart_by_the_user_and_not_guessed() -> None:
+    network = Tokens()
+    with pytest.raises(
+        ValueError, match=r"layer 'block' gives has shape \(2, 256, 5\): pass channel_axis=1 .* or channel_axis=-1"
+    ):
+        LearningLoss(network, ["block"])
+    assert LearningLoss(network, ["block"], channel_axis=-1).taps[0].get_parameter("weight").shape[1] == 5
+    mixed = LearningLoss(network, ["patches", "block"], channel_axis={"block": -1})
+    network(images(3))
+    assert mixed().shape == (3,)
+
+
 # --- Files ---
 
 
@@ -484,7 +508,7 @@ def test_items_that_come_twice_and_rows_that_are_no_images_are_refused() -> None
     with pytest.raises(ValueError, match=r"'0\.png'"):
         ScorerLearningLoss(LearningLoss(network, LAYERS), batches_of(2, 2) * 2).scores()
     windows = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.Unflatten(0, (-1, 3))).eval()
-    learning_loss = LearningLoss(windows, ["0"], example=torch.zeros(2, 3, 8, 8))
+    learning_loss = LearningLoss(windows, ["0"], channel_axis=1, example=torch.zeros(2, 3, 8, 8))
     with pytest.raises(ValueError, match=r"the layers gave 6 rows for 2 images, the first of them '0.png'"):
         ScorerLearningLoss(learning_loss, batches_of(2, 2)).scores()
 
