@@ -72,7 +72,7 @@ class Task(Protocol):
         ...
 
     def batches(self, item_ids: Sequence[str], *, is_training: bool, seed: int = 0) -> Iterable[Batch]:
-        """Images of the pool or the test set: shuffled and augmented by the seed for training, else in order and as they are."""
+        """Images of pool or test set: shuffled and augmented by the seed for training, else in order as they are."""
         ...
 
     def losses(self, outputs: Any, targets: Any) -> torch.Tensor:
