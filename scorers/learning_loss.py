@@ -15,6 +15,7 @@ import torch
 from .checks import check_finite, check_length, checked_item_ids, set_fields
 from .files import load_arrays, save_arrays
 from .networks.batches import ReadBatch, outputs_of
+from .networks.head import predicted_from
 from .networks.pooling import pooled
 from .networks.ranking import LossPredictionLoss
 from .networks.taps import LayerTaps, keeping
@@ -123,11 +124,8 @@ class LearningLoss(torch.nn.Module):
             ValueError: A layer gave other features than when it was attached.
         """
         features = self._taps.take()
-        weight = self.output.weight
-        with torch.autocast(weight.device.type, enabled=False):
-            values = (one.detach() if self.is_detached else one for one in features)
-            hidden = [torch.relu(tap(one.to(weight.device, weight.dtype))) for tap, one in zip(self.taps, values)]
-            predicted: torch.Tensor = self.output(torch.cat(hidden, dim=1))
+        values = (one.detach() if self.is_detached else one for one in features)
+        predicted = predicted_from(values, self.taps, self.output)
         return predicted.squeeze(1)
 
     def loss(self, losses: torch.Tensor) -> torch.Tensor:

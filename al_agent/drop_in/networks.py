@@ -9,6 +9,7 @@ import torch
 
 from samplers.sampler import checked_count
 from scorers.learning_loss import LearningLoss
+from scorers.networks.head import predicted_from
 from scorers.networks.parts import like
 from scorers.networks.pooling import pooled
 from scorers.networks.taps import LayerTaps, keeping, tensors_in
@@ -92,11 +93,8 @@ class ActiveLearning(torch.nn.Module):
         if self._layers is not None:
             self._attach(self._layers)
         outputs = self.base_model(x)
-        weight = self.loss_pred.weight
         values = (one.detach() if detach_lp else one for one in self._features())
-        with torch.autocast(weight.device.type, enabled=False):
-            hidden = [torch.relu(fc(one.to(weight.device, weight.dtype))) for fc, one in zip(self.fc, values)]
-            return outputs, self.loss_pred(torch.cat(hidden, dim=1))
+        return outputs, predicted_from(values, self.fc, self.loss_pred)
 
     def optim_parameters(self) -> Iterator[Any]:
         """What an optimizer is given: the network's own `optim_parameters()`, or all of its, and then the head's."""

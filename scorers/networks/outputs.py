@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ def the_output(outputs: Any, output: str | int | None, item_ids: tuple[str, ...]
         >>> the_output({"logits": torch.zeros(1, 2)}, None, ("a.png",), "(b, c)").tolist()
         [[0.0, 0.0]]
     """
-    tensor = _chosen(outputs, output)
+    tensor = the_tensor(outputs, output, "what the network gives")
     what = "the network's output" + ("" if output is None else f" {output!r}")
     if not tensor.is_floating_point():
         raise ValueError(f"{what} is of type {tensor.dtype}; expected floats {shape}: probabilities or logits, not labels")
@@ -50,21 +50,29 @@ def as_array(tensor: torch.Tensor) -> FloatArray:
     return values
 
 
-def _chosen(outputs: Any, output: str | int | None) -> torch.Tensor:
-    if isinstance(outputs, torch.Tensor):
-        if output is not None:
-            raise ValueError(f"output is {output!r}, and the network gives a single tensor; leave output out")
-        return outputs
-    named: dict[Any, Any] = {}
-    if isinstance(outputs, Mapping):
-        named = dict(outputs)
-    elif isinstance(outputs, list | tuple):
-        named = dict(enumerate(outputs))
+def the_tensor(values: object, key: str | int | None, what: str) -> torch.Tensor:
+    """The one tensor in what a network gives: itself, or the one of a mapping or a sequence at this key.
+
+    Raises:
+        ValueError: There are several or none, and no key or another one; the message lists the keys.
+    """
+    if isinstance(values, torch.Tensor):
+        if key is not None:
+            raise ValueError(f"output is {key!r}, and {what} is a single tensor; leave output out")
+        return values
+    named: dict[str | int, object]
+    if isinstance(values, Mapping):
+        named = dict(values)
+    elif isinstance(values, Sequence) and not isinstance(values, str | bytes):
+        named = dict(enumerate(values))
+        key = int(key) if isinstance(key, str) and key.isdecimal() else key  # as the command line gives it
+    else:
+        raise ValueError(f"{what} is a {type(values).__name__}; expected floats, or a dict or tuple with floats in it")
     found = {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
-    if output is None and len(found) == 1:
+    if key is None and len(found) == 1:
         return next(iter(found.values()))
-    if output is not None and output in found:
-        return found[output]
+    if key is not None and key in found:
+        return found[key]
     listed = ", ".join(f"{name!r} {tuple(value.shape)}" for name, value in found.items()) or "none"
-    asked = "say which by output=" if output is None else f"there is no {output!r} among them"
-    raise ValueError(f"the network gives a {type(outputs).__name__} of {len(found)} tensors; {asked}: {listed}")
+    asked = "say which by output=" if key is None else f"there is no {key!r} among them"
+    raise ValueError(f"{what} is a {type(values).__name__} of {len(found)} tensors; {asked}: {listed}")

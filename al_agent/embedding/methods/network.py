@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from scorers.networks.outputs import the_tensor
 from scorers.networks.parts import evaluating, like, part_named
 
 from ..embedder import Embedder, Fit, Pixels
-from .pooling import Pool, checked_pool, pooled, the_one
+from .pooling import Pool, checked_pool, pooled
 from .preparation import IMAGENET_MEAN, IMAGENET_STD, checked_batch_size, checked_channels, checked_fit, checked_size
 from .torch_device import as_tensor, standardized_tensor, torch_device
 
@@ -93,7 +94,7 @@ class EmbedderNetwork(Embedder):
         with evaluating(self.module), torch.inference_mode():
             given = self._run(images)
         what = "what the network gives" if self.layer is None else f"what layer {self.layer!r} gives"
-        tensor: torch.Tensor = the_one(given, self.output, torch.Tensor, what)
+        tensor = the_tensor(given, self.output, what)
         if not tensor.is_floating_point():
             raise ValueError(f"{what} is of type {tensor.dtype}; expected floats")
         return np.asarray(pooled(tensor.float(), self.pool, what, len(pixels)).cpu().numpy())

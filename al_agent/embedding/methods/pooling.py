@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 Pool = Literal["mean", "first"]
@@ -67,31 +66,3 @@ def pooled(values: AnyValues, pool: Pool | None, what: str, n_images: int) -> An
             "the image, else pool='mean'"
         )
     return values[:, 0] if pool == "first" else values.mean((1,))  # type: ignore[no-any-return]
-
-
-def the_one(values: object, key: str | int | None, kind: type, what: str) -> Any:
-    """The one value of this kind in what a network gives: itself, or the one of a mapping or a sequence at this key.
-
-    Raises:
-        ValueError: There are several or none, and no key or another one; the message lists the keys.
-    """
-    if isinstance(values, kind):
-        if key is not None:
-            raise ValueError(f"output is {key!r}, and {what} is a single value; leave output out")
-        return values
-    named: dict[str | int, object]
-    if isinstance(values, Mapping):
-        named = dict(values)
-    elif isinstance(values, Sequence) and not isinstance(values, str | bytes):
-        named = dict(enumerate(values))
-        key = int(key) if isinstance(key, str) and key.isdecimal() else key  # as the command line gives it
-    else:
-        raise ValueError(f"{what} is a {type(values).__name__}; expected floats, or a dict or tuple with floats in it")
-    found = {name: value for name, value in named.items() if isinstance(value, kind)}
-    if key is None and len(found) == 1:
-        return next(iter(found.values()))
-    if key in found:
-        return found[key]
-    listed = ", ".join(f"{name!r} {tuple(getattr(value, 'shape', ()))}" for name, value in found.items()) or "none"
-    asked = "say which by output=" if key is None else f"there is no {key!r} of them"
-    raise ValueError(f"{what} is a {type(values).__name__} with several values or none; {asked}: {listed}")

@@ -152,7 +152,7 @@ def test_tokens_are_averaged_or_the_first_is_taken_as_asked() -> None:
     ("output", "key", "message"),
     [
         ({"a": torch.ones(5, 2), "b": torch.ones(5, 3)}, None, r"say which by output=: 'a' \(5, 2\), 'b' \(5, 3\)"),
-        ({"a": torch.ones(5, 2)}, "c", r"no 'c' of them: 'a' \(5, 2\)"),
+        ({"a": torch.ones(5, 2)}, "c", r"no 'c' among them: 'a' \(5, 2\)"),
         ((torch.ones(5, 2), torch.ones(5, 3)), None, r"say which by output=: 0 \(5, 2\), 1 \(5, 3\)"),
         ({}, None, "none"),
         ("text", None, "is a str"),
