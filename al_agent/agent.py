@@ -433,7 +433,8 @@ def _predictions(scorer: object, method: str) -> ClassificationPredictions | Ens
         return given
     raise ValueError(
         f"{method} reads class probabilities; pass EnsemblePredictions of a committee, or ClassificationPredictions or "
-        f"their scorer, instead of {type(given).__name__}"
+        f"their scorer, instead of {type(given).__name__}; a stream of chunks becomes one by "
+        "EnsemblePredictions.concatenate(chunks)"
     )
 
 

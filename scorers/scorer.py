@@ -109,7 +109,8 @@ class Scorer(ABC, Generic[P]):
         """
         if not isinstance(self._predictions, self.takes):
             raise ValueError(
-                f"{type(self).__name__} was given chunks, which are not kept; give it the predictions as a whole"
+                f"{type(self).__name__} was given chunks, which are not kept; give it the predictions as a whole "
+                "(EnsemblePredictions.concatenate joins those of a committee)"
             )
         return self._predictions  # type: ignore[return-value]  # takes is P, which Python cannot say
 

@@ -205,7 +205,7 @@ def _read_options(given: list[str]) -> dict[str, Any]:
         try:
             options[name] = json.loads(value)
         except json.JSONDecodeError:
-            options[name] = value
+            options[name] = None if value.lower() == "none" else value
     return options
 
 

@@ -144,6 +144,35 @@ class EnsemblePredictions:
         check_finite(flat, "logits", partial(_member_name, ids, values.shape[1], 0))
         return cls(ids, softmax(flat).reshape(values.shape), class_names=class_names)
 
+    @classmethod
+    def concatenate(cls, parts: Iterable[EnsemblePredictions]) -> EnsemblePredictions:
+        """The items of several predictions one after the other, for methods that look at the whole pool.
+
+        Memory O(n t c), twice the result while it is put together.
+
+        Args:
+            parts: Predictions of different items by as many members, of as many classes, as a list or from a generator.
+
+        Raises:
+            ValueError: No parts, an item that comes twice, other numbers of members or classes, or other class names.
+
+        Examples:
+            >>> parts = (EnsemblePredictions([name], [[[0.9, 0.1], [0.5, 0.5]]]) for name in ("a.png", "b.png"))
+            >>> EnsemblePredictions.concatenate(parts)
+            EnsemblePredictions(2 items, 2 members, 2 classes)
+        """
+        chunks = list(parts)
+        if not chunks:
+            raise ValueError("there are no predictions: the iterable was empty, or had been read before")
+        first = chunks[0]
+        for number, chunk in enumerate(chunks):
+            if not isinstance(chunk, EnsemblePredictions):
+                raise ValueError(f"part {number} is {type(chunk).__name__}; expected EnsemblePredictions")
+            if chunk.probabilities.shape[1:] != first.probabilities.shape[1:] or chunk.class_names != first.class_names:
+                raise ValueError(f"part {number} is {chunk!r}; expected members, classes and class names as of part 0, {first!r}")
+        ids = tuple(item_id for chunk in chunks for item_id in chunk.item_ids)
+        return cls(ids, np.concatenate([chunk.probabilities for chunk in chunks]), class_names=first.class_names)
+
     def __repr__(self) -> str:
         return f"EnsemblePredictions({len(self):,} items, {self.n_members:,} members, {self.n_classes:,} classes)"
 

@@ -277,3 +277,26 @@ def test_a_bad_row_far_behind_the_first_block_is_named() -> None:
     values[3_987, 13, 4] = 0.7
     with pytest.raises(ValueError, match=r"probabilities of '3987\.png', member 13, sums to 1\.6"):
         EnsemblePredictions(ids_of(4_000), values)
+
+
+def test_chunks_of_a_stream_become_one_value_with_their_ids() -> None:
+    rng = np.random.default_rng(4)
+    whole = rng.dirichlet([1.0] * 3, size=(5, 2))
+    parts = (EnsemblePredictions([f"{row}.png"], whole[row : row + 1], class_names=["x", "y", "z"]) for row in range(5))
+    joined = EnsemblePredictions.concatenate(parts)
+    assert joined.item_ids == ("0.png", "1.png", "2.png", "3.png", "4.png")
+    assert joined.class_names == ("x", "y", "z")
+    np.testing.assert_array_equal(joined.probabilities, whole)
+
+
+def test_chunks_that_do_not_fit_each_other_are_refused() -> None:
+    first = EnsemblePredictions(["a.png"], [[[0.5, 0.5], [0.5, 0.5]]])
+    wide = EnsemblePredictions(["b.png"], [[[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]])
+    with pytest.raises(ValueError, match="there are no predictions"):
+        EnsemblePredictions.concatenate([])
+    with pytest.raises(ValueError, match="part 1 is EnsemblePredictions.*3 classes.*as of part 0"):
+        EnsemblePredictions.concatenate([first, wide])
+    with pytest.raises(ValueError, match=r"'a\.png'"):
+        EnsemblePredictions.concatenate([first, first])
+    with pytest.raises(ValueError, match="part 0 is str; expected EnsemblePredictions"):
+        EnsemblePredictions.concatenate("ab")  # type: ignore[arg-type]
