@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ class LearningLoss(torch.nn.Module):
 
     The head computes in its own precision (float32), also under autocast and beside a network of half precision. A pass of
     the network is read once: by `learning_loss.loss(losses)` or `learning_loss()`. With `DistributedDataParallel`, wrap this
-    module too and call the wrapped one; with `torch.compile`, attach first.
+    module too and call the wrapped one; with `torch.compile`, attach first. Where `torch.utils.checkpoint` runs layers with
+    `use_reentrant=True`, no gradient of the ranking loss reaches the network through these.
 
     Args:
         network: Any network, used and not copied.
@@ -46,7 +47,7 @@ class LearningLoss(torch.nn.Module):
             of transformers and for `(b, h, w, c)`; or by layer name. None takes 1, and refuses features of three axes, of
             which only you know what they are.
         detach_from_epoch: From this epoch on (see `start_epoch`) gradients of the ranking loss stop at the taps and no
-            longer shape the network; the paper cuts at 60% of all epochs. None: never.
+            longer shape the network; the paper cuts at 60% of all epochs. 0: always. None: never.
         example: A batch of inputs for the one dry pass that finds the channels. None tries zeros.
 
     Raises:
@@ -83,13 +84,14 @@ class LearningLoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         _check_network(network, layers)
+        _check_channel_axis(channel_axis, layers)
         self.width, self.grid = _checked_count(width, "width"), _checked_count(grid, "grid")
         self.ranking_loss = LossPredictionLoss(margin)
         self.channel_axis = channel_axis
-        if detach_from_epoch is not None and (isinstance(detach_from_epoch, bool) or not isinstance(detach_from_epoch, int)):
+        if detach_from_epoch is not None and not _is_whole(detach_from_epoch):
             raise ValueError(f"detach_from_epoch is {detach_from_epoch!r}; expected the number of an epoch, or None")
-        self.detach_from_epoch = detach_from_epoch
-        self.is_detached = False
+        self.detach_from_epoch = None if detach_from_epoch is None else int(detach_from_epoch)
+        self.start_epoch(0)
         taps = LayerTaps(network, layers, self._kept, example)
         object.__setattr__(self, "_network", network)  # past Module, which would take it for a part of this one
         object.__setattr__(self, "_taps", taps)
@@ -177,15 +179,16 @@ class LearningLoss(torch.nn.Module):
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{where} holds no learning loss: its settings cannot be read") from error
         arrays = load_arrays(path, tuple(names))
+        for name, array in arrays.items():
+            check_finite(array, f"{name} in {where}", lambda row: f"row {row}")
         value = cls(network, layers, example=example, **options)
         expected = {name: tuple(tensor.shape) for name, tensor in value.state_dict().items()}
         found = {name: array.shape for name, array in arrays.items()}
         if expected != found:
+            value.remove()
             raise ValueError(
                 f"{where} is the head of another network: it has {found}, and this one's layers need {expected}"
             )
-        for name, array in arrays.items():
-            check_finite(array, f"{name} in {where}", lambda row: f"row {row}")
         value.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         return value
 
@@ -318,10 +321,23 @@ def _check_network(network: object, layers: object) -> None:
         raise ValueError(f"layers is {layers!r}; expected names of the network's parts, such as ['layer1', 'layer2']")
 
 
+def _check_channel_axis(channel_axis: object, layers: Sequence[str] | None) -> None:
+    axes = list(channel_axis.values()) if isinstance(channel_axis, Mapping) else [channel_axis]
+    if any(axis is not None and type(axis) is not int for axis in axes):
+        raise ValueError(f"channel_axis is {channel_axis!r}; expected 1 or -1, or one of them for a layer by its name")
+    known = ["get_active_learning_features"] if layers is None else list(layers)
+    if isinstance(channel_axis, Mapping) and (unknown := [name for name in channel_axis if name not in known]):
+        raise ValueError(f"channel_axis has {unknown[0]!r}, which is not among the layers {known}")
+
+
 def _checked_count(value: object, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not _is_whole(value) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
-    return value
+    return int(value)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _device_of(network: torch.nn.Module) -> torch.device | None:

@@ -23,7 +23,7 @@ def part_named(network: torch.nn.Module, name: str) -> torch.nn.Module:
     if name and name in parts:
         return parts[name]
     names = [known for known in parts if known]
-    alike = [known for known in names if name and (name in known or known in name)]
+    alike = [known for known in names if name and (str(name) in known or known in str(name))]
     shown = alike or names
     listed = ", ".join(map(repr, shown[:12])) + (", ..." if len(shown) > 12 else "")
     has = f"of its {len(names)} layers these are alike" if alike else f"it has {len(names)}"

@@ -6,6 +6,8 @@ import math
 
 import torch
 
+from ..options import is_number
+
 
 class LossPredictionLoss(torch.nn.Module):
     """A hinge on pairs of images of a batch: the image with the larger loss should have the larger prediction, by a margin.
@@ -35,8 +37,7 @@ class LossPredictionLoss(torch.nn.Module):
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
-        given: object = margin
-        if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        if not is_number(margin) or not 0 < margin < math.inf:
             raise ValueError(f"margin is {margin!r}; expected a number above 0")
         self.margin = float(margin)
 

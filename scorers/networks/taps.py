@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ class LayerTaps:
         self._network = unwrapped(network)
         self._keep = keep
         self._kept: dict[str, dict[torch.device, list[torch.Tensor]]] = {}
+        self._widths: dict[str, list[int]] = {}
         self.layers = (_FEATURES_METHOD,) if layers is None else tuple(dict.fromkeys(layers))
         parts = [] if layers is None else [part_named(self._network, name) for name in self.layers]
         self._handles = [self._network.register_forward_pre_hook(_Hook(self._forget))]
@@ -87,9 +89,10 @@ class LayerTaps:
             for device, tensors in parts.items():
                 found = [tensor.shape[1] for tensor in tensors]
                 if found != widths:
+                    more = " or more" if len(found) > len(widths) else ""
                     raise ValueError(
-                        f"layer {name!r} gave {_in_words(found)} on {device}; expected {_in_words(widths)}, as when it was "
-                        "tapped"
+                        f"layer {name!r} gave {_in_words(found)}{more} on {device}; expected {_in_words(widths)}, as when "
+                        "it was tapped. A pass begins when the network itself is called, not its parts"
                     )
             if not parts:
                 raise ValueError(f"layer {name!r} did not run in the last pass of the network; tap layers that always run")
@@ -123,9 +126,12 @@ class LayerTaps:
                 parts.pop(device, None)  # type: ignore[arg-type]  # None is no key, and that is fine
 
     def _take_in(self, name: str, _part: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        most = len(self._widths[name]) if name in self._widths else math.inf
         for tensor in tensors_in(output):
             kept = self._keep(tensor, name)
-            self._kept.setdefault(name, {}).setdefault(kept.device, []).append(kept)
+            tensors = self._kept.setdefault(name, {}).setdefault(kept.device, [])
+            if len(tensors) <= most:  # one too many is enough to be told; parts that are called alone would add up
+                tensors.append(kept)
 
     def _ask(self, network: torch.nn.Module, inputs: Any, _output: Any) -> None:
         self._take_in(_FEATURES_METHOD, network, inputs, getattr(network, _FEATURES_METHOD)())
@@ -154,6 +160,12 @@ class LayerTaps:
         if example is not None:
             self._network(*(example if isinstance(example, tuple) else (example,)))
             return
+        parameters = self._network.named_parameters()
+        if lazy := [name for name, one in parameters if isinstance(one, torch.nn.UninitializedParameter)]:
+            raise ValueError(
+                f"{lazy[0]!r} of the network has no shape yet, and zeros would give it a wrong one; run the network once "
+                "before, or pass example=, a batch as the network takes it"
+            )
         failures = []
         for shape in _input_shapes(self._network):
             zeros = torch.zeros(shape, device=like(self._network).device, dtype=like(self._network).dtype)

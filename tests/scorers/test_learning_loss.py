@@ -228,6 +228,24 @@ def test_the_ranking_loss_shapes_the_network_until_its_gradient_is_cut() -> None
         assert all(one.grad is not None for one in learning_loss.parameters())
 
 
+def test_cut_from_epoch_0_on_no_epoch_need_be_started(tmp_path: Path) -> None:
+    network = Small().eval()
+    learning_loss = LearningLoss(network, LAYERS, detach_from_epoch=0)
+    network(images(6))
+    torch.autograd.backward(learning_loss.loss(torch.rand(6)))
+    assert gradients(network) == []
+    learning_loss.save(tmp_path / "head.npz")
+    assert LearningLoss.load(tmp_path / "head.npz", network).is_detached
+    assert not LearningLoss(network, LAYERS, detach_from_epoch=1).is_detached
+
+
+def test_options_may_be_numbers_of_numpy(tmp_path: Path) -> None:
+    counts: dict[str, Any] = {"width": np.int64(4), "grid": np.int32(2), "detach_from_epoch": np.int64(3)}
+    LearningLoss(Small(), LAYERS, margin=np.float32(0.5), **counts).save(tmp_path / "head.npz")  # type: ignore[arg-type]
+    found = LearningLoss.load(tmp_path / "head.npz", Small())
+    assert (found.width, found.grid, found.detach_from_epoch, found.ranking_loss.margin) == (4, 2, 3, 0.5)
+
+
 def test_the_flag_cuts_a_pass_that_was_made_before_it_was_set() -> None:
     network = Small().eval()
     learning_loss = LearningLoss(network, LAYERS)
@@ -310,6 +328,9 @@ def test_hooks_can_be_taken_off() -> None:
         ({"layers": LAYERS, "margin": -1}, "margin is -1"),
         ({"layers": LAYERS, "detach_from_epoch": "last"}, "detach_from_epoch is 'last'"),
         ({"layers": LAYERS, "example": torch.zeros(2, 5, 8, 8)}, "expected input"),
+        ({"layers": LAYERS, "channel_axis": "last"}, "channel_axis is 'last'; expected 1 or -1, or one of them for a layer"),
+        ({"layers": LAYERS, "channel_axis": {"stem": True}}, r"channel_axis is \{'stem': True\}; expected 1 or -1"),
+        ({"layers": LAYERS, "channel_axis": {"head": -1}}, "channel_axis has 'head', which is not among the layers"),
         ({"layers": LAYERS, "channel_axis": 4}, r"what layer 'stem' gives has shape \(2, 4, 64, 64\); .* on axis 4"),
     ],
 )
@@ -382,6 +403,7 @@ def test_a_head_of_another_network_and_damaged_files_are_refused(tmp_path: Path)
     other.last = torch.nn.Linear(8, 3)
     with pytest.raises(ValueError, match="is the head of another network"):
         LearningLoss.load(path, other)
+    assert all(not part._forward_hooks and not part._forward_pre_hooks for part in other.modules())
     with pytest.raises(ValueError, match="no layer 'stem'"):
         LearningLoss.load(path, torch.nn.Sequential(torch.nn.Linear(2, 2)))
     np.savez(path, settings=np.array("{"), names=np.array(["output.bias"]))

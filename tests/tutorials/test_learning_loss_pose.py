@@ -136,6 +136,14 @@ def test_people_without_joints_and_crowds_are_left_out_and_no_photo_is_in_pool_a
     assert people.split(100, seed=1) != (pool, test)
 
 
+def test_people_to_test_on_without_a_torso_are_refused_before_anything_is_trained(small_zip: Path) -> None:
+    people = People(small_zip)
+    for person in people.by_id.values():
+        person.keypoints[3:, 2] = 0  # hips
+    with pytest.raises(ValueError, match="of 3 people to test on nobody has a shoulder and the other side's hip labeled"):
+        Pose(people, TINY)
+
+
 def test_outside_of_training_items_come_in_order_and_as_they_are(task: Pose) -> None:
     names = [*task.item_ids[::-1], *task.test_item_ids]
     first, second = ([*task.batches(names, is_training=False, seed=seed)] for seed in (0, 1))

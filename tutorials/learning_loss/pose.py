@@ -37,7 +37,7 @@ import numpy.typing as npt
 import torch
 from high_resolution_network import STRIDE, HighResolutionNetwork
 from people import Floats, People, heatmaps_of, inverse, placed, placement_of
-from pose_metrics import figures_of, positions_of
+from pose_metrics import figures_of, positions_of, torso_of
 from task import Recipe
 
 from scorers.heatmaps import normalised_entropy
@@ -123,6 +123,9 @@ class Pose:
         design: `SMALL` or `PUBLISHED`.
         n_pool: At most this many people in the pool, the first; None takes all.
         n_test: At most this many people to test on.
+
+    Raises:
+        ValueError: Nobody to test on has a torso, as `torso_of` measures it.
     """
 
     name = "pose"
@@ -135,6 +138,11 @@ class Pose:
             self.layers: Sequence[str] = self.network().taps
         pool, self._test = people.split(design.n_test, TEST_SEED)
         self._pool, self._test = pool[:n_pool], self._test[:n_test]
+        if not any(np.isfinite(torso_of(people.by_id[name], people.joint_names)) for name in self._test):
+            raise ValueError(
+                f"of {len(self._test)} people to test on nobody has a shoulder and the other side's hip labeled, and PCK is "
+                "measured by that length; expected at least one, give more people or others"
+            )
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from scorers.learning_loss import LearningLoss
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed of its own for each tuple of numbers, such as the run's seed, the cycle and the epoch."""
+    """A seed of its own for each tuple of as many numbers, such as the run's seed, the cycle and the epoch."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 

@@ -234,6 +234,26 @@ def test_only_the_last_pass_is_kept() -> None:
     assert_equal(taps.take(), [expected])
 
 
+def test_parts_that_are_called_alone_do_not_add_up_in_memory() -> None:
+    network = built()
+    taps = tap(network, ["0"], example=images())
+    for _ in range(5):
+        network[0](images())
+    assert [len(tensors) for parts in taps._kept.values() for tensors in parts.values()] == [2]
+    with pytest.raises(ValueError, match=r"gave 2 tensors of 4, 4 values or more on cpu.*when the network itself is called"):
+        taps.take()
+    network(images())
+    assert_equal(taps.take(), [network[0](images()).mean(dim=(2, 3))])
+
+
+@pytest.mark.parametrize("network", [nn.Sequential(nn.LazyConv2d(4, 3)), convolutional()])
+def test_lazy_layers_get_their_shape_from_the_user_and_not_from_zeros(network: nn.Sequential) -> None:
+    with pytest.raises(ValueError, match=r"weight' of the network has no shape yet.*run the network once before, or pass"):
+        tap(network, ["0"])
+    assert network(images()).shape[0] == 3
+    assert tap(network, ["0"], example=images()).widths == (4,)
+
+
 def test_a_pass_that_failed_leaves_nothing_for_the_next() -> None:
     network = built()
     taps = tap(network, ["0", "4"], example=images())
@@ -664,6 +684,8 @@ def test_a_part_that_does_not_exist_is_answered_with_those_that_are_like_it() ->
         part_named(network, "layer")
     with pytest.raises(ValueError, match=r"no layer 'layer3\.9'; of its 15 layers .*: 'layer3'$"):
         part_named(network, "layer3.9")
+    with pytest.raises(ValueError, match="no layer 4; of its 15 layers these are alike: 'layer4'"):
+        part_named(network, 4)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no layer 'fc'; it has 0: none"):
         part_named(nn.ReLU(), "fc")
 
