@@ -121,7 +121,7 @@ class ActiveLearning(torch.nn.Module):
         if found != self._widths:
             head.remove()
             raise ValueError(f"the features have {found} values, and the head was made for {self._widths}")
-        head.taps, head.output = self.fc, self.loss_pred
+        head.taps, head.output, head._drawn = self.fc, self.loss_pred, self._drawn
         return head
 
     def __getstate__(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
@@ -71,8 +72,7 @@ def item_batches(
     if start < len(ids):
         raise ValueError(
             f"the loader gave {start:,} items for {len(ids):,} item_ids; the first without one is {ids[start]!r} (does it "
-            "drop "
-            "the last batch?)"
+            "drop the last batch?)"
         )
 
 
@@ -135,9 +135,9 @@ def _read(batch: Any, number: int, read: ReadBatch | None) -> ItemBatch:
         if named and len(batch) > 1:
             return _batch(batch[named[0]], batch[1 if named[0] == 0 else 0])
     raise ValueError(
-        f"batch {number} is {_kind(batch)} and holds no item ids; let the dataset return (item_id, image), so that ids "
-        "travel "
-        "with the batch, or pass item_ids= of a loader that does not shuffle"
+        f"batch {number} is {_kind(batch)} and holds no item ids, which are texts (in a dictionary under 'item_ids'); let "
+        "the dataset return (item_id, image), so that ids travel with the batch, or pass item_ids= of a loader that does "
+        "not shuffle"
     )
 
 
@@ -155,6 +155,8 @@ def _check_in_order(loader: Iterable[Any]) -> None:
 
 
 def _are_ids(part: Any) -> bool:
+    if isinstance(part, np.ndarray):
+        return part.ndim == 1 and part.dtype.kind == "U"
     return isinstance(part, list | tuple) and len(part) > 0 and all(isinstance(one, str) for one in part)
 
 
@@ -175,4 +177,6 @@ def _n_items(inputs: Any) -> int | None:
 def _kind(batch: Any) -> str:
     if isinstance(batch, list | tuple):
         return f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch[:4]) or 'nothing'}"
+    if isinstance(batch, Mapping):
+        return f"a dictionary of {', '.join(map(repr, list(batch)[:6])) or 'nothing'}"
     return f"of type {type(batch).__name__}"

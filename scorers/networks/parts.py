@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ def part_named(network: torch.nn.Module, name: str) -> torch.nn.Module:
     """The part of a network that `network.named_modules()` calls so.
 
     Raises:
-        ValueError: There is none; the message names those that are like it, or all.
+        ValueError: There is none; the message names those that there are, the nearest first.
 
     Examples:
         >>> part_named(torch.nn.Sequential(torch.nn.ReLU()), "0")
@@ -23,11 +24,23 @@ def part_named(network: torch.nn.Module, name: str) -> torch.nn.Module:
     if name and name in parts:
         return parts[name]
     names = [known for known in parts if known]
-    alike = [known for known in names if name and (str(name) in known or known in str(name))]
-    shown = alike or names
+    near = _alike(str(name), names)
+    shown = near + [known for known in names if known not in near]
     listed = ", ".join(map(repr, shown[:12])) + (", ..." if len(shown) > 12 else "")
-    has = f"of its {len(names)} layers these are alike" if alike else f"it has {len(names)}"
+    has = f"it has {len(names)}{', the nearest first' if near else ''}"
     raise ValueError(f"the network has no layer {name!r}; {has}: {listed or 'none'}")
+
+
+def _alike(name: str, names: list[str]) -> list[str]:
+    """Names that hold it, or stand where it goes wrong, or are spelled like it."""
+    if holding := [known for known in names if name and name in known]:
+        return holding
+    words = name.split(".")
+    for n_words in range(len(words) - 1, 0, -1):
+        place = ".".join(words[:n_words])
+        if place in names:
+            return [known for known in names if known.rpartition(".")[0] == place] or [place]
+    return difflib.get_close_matches(name, names, n=4, cutoff=0.7)
 
 
 def unwrapped(network: torch.nn.Module) -> torch.nn.Module:

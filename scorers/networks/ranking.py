@@ -49,12 +49,16 @@ class LossPredictionLoss(torch.nn.Module):
             losses: `(b,)` or `(b, 1)` true losses.
 
         Raises:
-            ValueError: Other shapes, no images, or losses that are NaN or infinite.
+            ValueError: Other shapes, no images, or losses or predictions that are NaN or infinite.
         """
         self.check_losses(losses)
         h, target = _column(predicted, "predicted"), _column(losses, "losses").detach().to(predicted.device)
         if len(h) != len(target):
-            raise ValueError(f"there are {len(h):,} predictions for {len(target):,} losses; expected one for each image")
+            raise ValueError(
+                f"there are {len(h):,} predictions for {len(target):,} losses; expected one for each image, and the losses "
+                "of the pass that was predicted"
+            )
+        _check_finite(h.detach(), "prediction")
         n_pairs = len(h) // 2
         if not n_pairs:
             return 0 * h.sum()
@@ -70,17 +74,24 @@ class LossPredictionLoss(torch.nn.Module):
         values = _column(losses, "losses").detach()
         if not len(values):
             raise ValueError("losses is empty; expected one for each image of the batch")
-        if not bool(torch.isfinite(values).all()):
-            place = int(torch.isfinite(values).logical_not().nonzero()[0])
-            raise ValueError(f"the loss of image {place} of the batch is {values[place].item()}; expected finite losses")
+        _check_finite(values, "loss")
 
     def extra_repr(self) -> str:
         """The margin."""
         return f"margin={self.margin}"
 
 
-def _column(values: torch.Tensor, name: str) -> torch.Tensor:
+def _check_finite(values: torch.Tensor, what: str) -> None:
+    if not bool(torch.isfinite(values).all()):
+        place = int(torch.isfinite(values).logical_not().nonzero()[0])
+        raise ValueError(f"the {what} of image {place} of the batch is {values[place].item()}; expected finite numbers")
+
+
+def _column(given: object, name: str) -> torch.Tensor:
     """Values `(b,)` of `(b,)` or `(b, 1)`."""
+    if not isinstance(given, torch.Tensor):
+        raise ValueError(f"{name} is {type(given).__name__}; expected a tensor (b,), one number for each image")
+    values = given
     if values.ndim == 0:
         raise ValueError(f"{name} is one number; expected one for each image (b,): compute the loss with reduction='none'")
     if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1):

@@ -11,7 +11,8 @@ import torch
 
 from .parts import evaluating, like, part_named, unwrapped
 
-_FEATURES_METHOD = "get_active_learning_features"
+FEATURES_METHOD = "get_active_learning_features"
+"""The method of a network that gives features where no layers are named."""
 _SIDES = (64, 224, 32, 256, 384, 128)
 """Sides in pixels that a network of unknown input size is tried with; the channels of its layers do not depend on them."""
 
@@ -48,8 +49,10 @@ class LayerTaps:
         self._network = unwrapped(network)
         self._keep = keep
         self._kept: dict[str, dict[torch.device, list[torch.Tensor]]] = {}
+        self.had_gradients = False
+        """Whether the last pass was made with gradients."""
         self._widths: dict[str, list[int]] = {}
-        self.layers = (_FEATURES_METHOD,) if layers is None else tuple(dict.fromkeys(layers))
+        self.layers = (FEATURES_METHOD,) if layers is None else tuple(dict.fromkeys(layers))
         parts = [] if layers is None else [part_named(self._network, name) for name in self.layers]
         self._handles = [self._network.register_forward_pre_hook(_Hook(self._forget))]
         if isinstance(network, torch.nn.DataParallel):  # it sees each pass once, also one of fewer devices than the last
@@ -69,6 +72,11 @@ class LayerTaps:
         """The width w of what is kept of each tap, in the order of the layers."""
         return tuple(width for widths in self._widths.values() for width in widths)
 
+    @property
+    def widths_of(self) -> dict[str, list[int]]:
+        """The same by layer."""
+        return dict(self._widths)
+
     def take(self) -> list[torch.Tensor]:
         """What was kept of the last pass, a `(b, w)` tensor for each tap; afterwards nothing is kept.
 
@@ -79,9 +87,8 @@ class LayerTaps:
         kept, self._kept = self._kept, {}
         if not kept:
             raise RuntimeError(
-                "the network has not run since its features were last taken; call it first, once for each time. A network "
-                "that "
-                "torch.compile had compiled before has to be compiled anew: torch.compiler.reset()"
+                "the network has not run since its features were last taken; call it first, once for each time (if it runs, "
+                "and torch.compile compiled it before it was tapped, call torch.compiler.reset())"
             )
         taken = []
         for name, widths in self._widths.items():
@@ -118,6 +125,7 @@ class LayerTaps:
                 yield name
 
     def _forget(self, network: torch.nn.Module, _inputs: Any) -> None:
+        self.had_gradients = torch.is_grad_enabled()
         if not getattr(network, "_is_replica", False):
             self._kept = {}
         else:  # one of several copies, each on a device of its own, at the same time
@@ -134,7 +142,7 @@ class LayerTaps:
                 tensors.append(kept)
 
     def _ask(self, network: torch.nn.Module, inputs: Any, _output: Any) -> None:
-        self._take_in(_FEATURES_METHOD, network, inputs, getattr(network, _FEATURES_METHOD)())
+        self._take_in(FEATURES_METHOD, network, inputs, getattr(network, FEATURES_METHOD)())
 
     def _dry_run(self, example: Any) -> dict[str, list[int]]:
         """Run the network once without a trace, and return the widths of what each layer gives."""
@@ -147,8 +155,7 @@ class LayerTaps:
             if not parts:
                 raise ValueError(
                     f"layer {name!r} gave no tensor of floats when the network ran; tap one that runs in evaluation mode "
-                    "and "
-                    "gives features"
+                    "and gives features"
                 )
             widths[name] = [tensor.shape[1] for tensors in parts.values() for tensor in tensors]
         return widths
@@ -171,7 +178,7 @@ class LayerTaps:
             zeros = torch.zeros(shape, device=like(self._network).device, dtype=like(self._network).dtype)
             try:
                 self._network(zeros)
-            except _NotKept:
+            except UnusableFeatures:
                 raise
             except Exception as error:  # whatever it is that this network does not like
                 failures.append(
@@ -184,7 +191,7 @@ class LayerTaps:
         raise ValueError(f"the network could not be tried out ({tried}); pass example=, a batch as the network takes it")
 
 
-class _NotKept(ValueError):
+class UnusableFeatures(ValueError):
     """A tensor that a tap cannot use."""
 
 
@@ -205,7 +212,7 @@ class _Hook:
 
 def keeping(name: str, error: ValueError) -> ValueError:
     """The error of a layer's output, with the layer's name."""
-    return _NotKept(f"what layer {name!r} gives {error}")
+    return UnusableFeatures(f"what layer {name!r} gives {error}")
 
 
 def tensors_in(output: Any) -> Iterator[torch.Tensor]:

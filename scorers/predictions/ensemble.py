@@ -169,7 +169,9 @@ class EnsemblePredictions:
             if not isinstance(chunk, EnsemblePredictions):
                 raise ValueError(f"part {number} is {type(chunk).__name__}; expected EnsemblePredictions")
             if chunk.probabilities.shape[1:] != first.probabilities.shape[1:] or chunk.class_names != first.class_names:
-                raise ValueError(f"part {number} is {chunk!r}; expected members, classes and class names as of part 0, {first!r}")
+                raise ValueError(
+                    f"part {number} is {chunk!r}; expected members, classes and class names as of part 0, {first!r}"
+                )
         ids = tuple(item_id for chunk in chunks for item_id in chunk.item_ids)
         return cls(ids, np.concatenate([chunk.probabilities for chunk in chunks]), class_names=first.class_names)
 

@@ -366,6 +366,7 @@ def test_layers_inside_of_data_parallel_are_refused_and_around_it_they_work() ->
 )
 def test_the_head_goes_on_as_a_learning_loss_of_the_same_weights(make: Callable[[], ActiveLearning]) -> None:
     net = make().eval()
+    torch.nn.init.normal_(net.loss_pred.weight)
     _, expected = net(images())
     learning_loss = net.as_learning_loss(example=images())
     ids = [f"{number}.png" for number in range(6)]

@@ -294,7 +294,7 @@ def test_chunks_that_do_not_fit_each_other_are_refused() -> None:
     wide = EnsemblePredictions(["b.png"], [[[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]])
     with pytest.raises(ValueError, match="there are no predictions"):
         EnsemblePredictions.concatenate([])
-    with pytest.raises(ValueError, match="part 1 is EnsemblePredictions.*3 classes.*as of part 0"):
+    with pytest.raises(ValueError, match=r"part 1 is EnsemblePredictions.*3 classes.*as of part 0"):
         EnsemblePredictions.concatenate([first, wide])
     with pytest.raises(ValueError, match=r"'a\.png'"):
         EnsemblePredictions.concatenate([first, first])

@@ -118,6 +118,7 @@ def test_no_gradient_flows_into_the_true_losses() -> None:
     ("predicted", "losses", "message"),
     [
         (torch.zeros(4), torch.tensor(1.0), "losses is one number; expected one for each image .*reduction='none'"),
+        (torch.zeros(4), np.zeros(4), r"losses is ndarray; expected a tensor \(b,\)"),
         (torch.zeros(4), torch.zeros(4, 5), r"losses has shape \(4, 5\); .* average over all axes but the first"),
         (torch.zeros(4, 2), torch.zeros(4), r"predicted has shape \(4, 2\)"),
         (torch.zeros(4), torch.zeros(3), "there are 4 predictions for 3 losses"),
@@ -126,7 +127,7 @@ def test_no_gradient_flows_into_the_true_losses() -> None:
         (torch.zeros(3), torch.tensor([0.0, 1.0, np.inf]), "the loss of image 2 of the batch is inf"),
     ],
 )
-def test_losses_that_cannot_be_ranked_are_refused(predicted: Tensor, losses: Tensor, message: str) -> None:
+def test_losses_that_cannot_be_ranked_are_refused(predicted: Tensor, losses: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LossPredictionLoss()(predicted, losses)
 
@@ -306,6 +307,48 @@ def test_losses_of_another_batch_are_refused() -> None:
         learning_loss.loss(torch.rand(5))
 
 
+def test_a_pass_without_gradients_is_not_taken_for_the_one_that_gave_the_losses() -> None:
+    network = Small().eval()
+    learning_loss = LearningLoss(network, LAYERS)
+    losses = network(images(4)).square().mean(dim=1)
+    with torch.no_grad():
+        network(images(4, seed=1))
+    with pytest.raises(RuntimeError, match="ran without gradients after the pass that gave these losses; call loss"):
+        learning_loss.loss(losses)
+    network(images(4))
+    assert learning_loss.loss(losses).shape == ()
+
+
+def test_a_later_cut_of_the_gradient_asks_for_epochs_once() -> None:
+    network = Small().eval()
+    learning_loss = LearningLoss(network, LAYERS, detach_from_epoch=5)
+    network(images(4))
+    with pytest.warns(UserWarning, match=r"detach_from_epoch is 5, and no epoch was started: call start_epoch"):
+        learning_loss.loss(torch.rand(4))
+    network(images(4))
+    learning_loss.loss(torch.rand(4))
+
+
+def test_predictions_that_are_nan_are_refused_before_they_spoil_the_head() -> None:
+    network = Small().eval()
+    learning_loss = LearningLoss(network, LAYERS)
+    pixels = images(4)
+    pixels[2] = torch.nan
+    network(pixels)
+    with pytest.raises(ValueError, match="the prediction of image 2 of the batch is nan"):
+        learning_loss.loss(torch.rand(4))
+
+
+def test_a_layer_with_several_tensors_is_shown_with_all_of_them() -> None:
+    class Two(torch.nn.Module):
+        def forward(self, pixels: Tensor) -> Any:
+            return {"low": [pixels], "high": (pixels.flatten(1), None)}
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), Two())
+    head = LearningLoss(network, ["0", "1"], example=torch.zeros(2, 3, 4, 4))
+    assert repr(head) == "LearningLoss(3 taps of Sequential: '0' 4, '1' 4 + 16 values; width 128)"
+
+
 def test_hooks_can_be_taken_off() -> None:
     network = Small()
     learning_loss = LearningLoss(network, LAYERS)
@@ -318,8 +361,11 @@ def test_hooks_can_be_taken_off() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": ["stam"]}, r"no layer 'stam'; it has 9: 'stem', 'stem.0', "),
-        ({"layers": ["stem.7"]}, r"no layer 'stem.7'; of its 9 layers these are alike: 'stem'"),
+        ({"layers": ["stam"]}, r"no layer 'stam'; it has 9, the nearest first: 'stem', 'stem.0', .*'last'"),
+        (
+            {"layers": ["stem.7"]},
+            r"no layer 'stem.7'; it has 9, the nearest first: 'stem.0', 'stem.1', 'stem.2', 'stem', 'body'",
+        ),
         ({"layers": "stem"}, r"layers is the single string 'stem'; write \['stem'\]"),
         ({"layers": []}, r"layers is \[\]; expected names"),
         ({"layers": None}, r"layers is not given; name some of the network's: 'stem', 'stem.0'"),
@@ -361,7 +407,8 @@ class Tokens(torch.nn.Module):
 def test_tokens_and_one_dimensional_maps_are_told_apart_by_the_user_and_not_guessed() -> None:
     network = Tokens()
     with pytest.raises(
-        ValueError, match=r"layer 'block' gives has shape \(2, 256, 5\): pass channel_axis=1 .* or channel_axis=-1"
+        ValueError,
+        match=r"layer 'block' gives has shape \(2, 256, 5\): pass channel_axis=\{'block': -1\} .* or \{'block': 1\}",
     ):
         LearningLoss(network, ["block"])
     assert LearningLoss(network, ["block"], channel_axis=-1).taps[0].get_parameter("weight").shape[1] == 5
@@ -419,9 +466,40 @@ def test_a_head_of_another_network_and_damaged_files_are_refused(tmp_path: Path)
 # --- Scores ---
 
 
-def test_scores_are_the_predictions_of_the_trained_network_joined_by_id() -> None:
+def moved(head: LearningLoss) -> LearningLoss:
+    """A head whose weights are not those that it was made with."""
+    with torch.no_grad():
+        for one in head.parameters():
+            one.add_(0.1 * torch.randn_like(one))
+    return head
+
+
+def learned(network: torch.nn.Module) -> LearningLoss:
+    return moved(LearningLoss(network, LAYERS))
+
+
+def test_a_head_that_was_never_trained_is_said_to_give_random_scores(tmp_path: Path) -> None:
     network = Small().eval()
     learning_loss = LearningLoss(network, LAYERS)
+    assert not learning_loss.is_trained
+    with pytest.warns(
+        UserWarning, match=r"the weights that it was made with.*give learning_loss.parameters\(\) to the optimizer"
+    ):
+        ScorerLearningLoss(learning_loss, batches_of(4, 2)).scores()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)  # the head is forgotten
+    losses = network(images(4)).square().mean(dim=1)
+    torch.autograd.backward(losses.mean() + learning_loss.loss(losses))
+    optimizer.step()
+    assert not learning_loss.is_trained
+    torch.optim.SGD(learning_loss.parameters(), lr=0.1).step()
+    assert learning_loss.is_trained
+    learning_loss.save(tmp_path / "head.npz")
+    assert LearningLoss.load(tmp_path / "head.npz", network).is_trained
+
+
+def test_scores_are_the_predictions_of_the_trained_network_joined_by_id() -> None:
+    network = Small().eval()
+    learning_loss = learned(network)
     scores = ScorerLearningLoss(learning_loss, batches_of(7, 3)).scores()
     network(images(7))
     np.testing.assert_allclose(scores.column(), learning_loss().detach().numpy(), rtol=1e-5)
@@ -435,7 +513,7 @@ def test_scores_are_the_predictions_of_the_trained_network_joined_by_id() -> Non
 
 def test_batch_sizes_and_order_change_no_score() -> None:
     network = Small().eval()
-    learning_loss = LearningLoss(network, LAYERS)
+    learning_loss = learned(network)
     whole = ScorerLearningLoss(learning_loss, batches_of(7, 7)).scores()
     for size in (1, 2, 5):
         parts = ScorerLearningLoss(learning_loss, batches_of(7, size)[::-1]).scores()
@@ -458,7 +536,7 @@ class Photos(Dataset[Any]):
 
 
 def test_a_loader_that_shuffles_is_read_right_when_ids_travel_with_the_batch() -> None:
-    learning_loss = LearningLoss(Small().eval(), LAYERS)
+    learning_loss = learned(Small().eval())
     plain = ScorerLearningLoss(learning_loss, DataLoader(Photos(True), batch_size=4)).scores()
     shuffled = ScorerLearningLoss(learning_loss, DataLoader(Photos(True), batch_size=4, shuffle=True)).scores()
     assert plain.item_ids != shuffled.item_ids
@@ -467,9 +545,9 @@ def test_a_loader_that_shuffles_is_read_right_when_ids_travel_with_the_batch() -
 
 
 def test_a_loader_that_shuffles_is_refused_when_it_gives_no_ids() -> None:
-    learning_loss = LearningLoss(Small().eval(), LAYERS)
+    learning_loss = learned(Small().eval())
     names = [f"{row}.png" for row in range(6)]
-    with pytest.raises(ValueError, match=r"holds no item ids; let the dataset return \(item_id, image\)"):
+    with pytest.raises(ValueError, match=r"holds no item ids, .* let the dataset return \(item_id, image\)"):
         ScorerLearningLoss(learning_loss, DataLoader(Photos(False))).scores()
     with pytest.raises(ValueError, match="draws its items by RandomSampler"):
         ScorerLearningLoss(learning_loss, DataLoader(Photos(False), shuffle=True), item_ids=names).scores()
@@ -480,7 +558,7 @@ def test_a_loader_that_shuffles_is_refused_when_it_gives_no_ids() -> None:
 def test_a_network_in_training_mode_is_scored_in_evaluation_mode_said_and_put_back() -> None:
     network = Small().train()
     network.stem[1].eval()
-    learning_loss = LearningLoss(network, LAYERS)
+    learning_loss = learned(network)
     state = copy.deepcopy(network.state_dict())
     with pytest.warns(UserWarning, match="Small is in training mode; it is scored in evaluation mode"):
         scores = ScorerLearningLoss(learning_loss, batches_of(5, 2)).scores()
@@ -501,7 +579,7 @@ def _saved(learning_loss: LearningLoss) -> Path:
 
 
 def test_the_loader_is_read_batch_by_batch_and_no_gradient_is_kept() -> None:
-    learning_loss = LearningLoss(Small().eval(), LAYERS)
+    learning_loss = learned(Small().eval())
     asked: list[int] = []
 
     def loader() -> Iterator[Any]:
@@ -518,7 +596,7 @@ def test_the_loader_is_read_batch_by_batch_and_no_gradient_is_kept() -> None:
 
 def test_predictions_that_are_not_finite_name_the_item() -> None:
     network = Small().eval()
-    learning_loss = LearningLoss(network, LAYERS)
+    learning_loss = learned(network)
     loader = batches_of(4, 2)
     loader[1][1][1] = torch.nan
     with pytest.raises(ValueError, match=r"the predicted loss of '3\.png' is \[nan\]"):
@@ -528,9 +606,9 @@ def test_predictions_that_are_not_finite_name_the_item() -> None:
 def test_items_that_come_twice_and_rows_that_are_no_images_are_refused() -> None:
     network = Small().eval()
     with pytest.raises(ValueError, match=r"'0\.png'"):
-        ScorerLearningLoss(LearningLoss(network, LAYERS), batches_of(2, 2) * 2).scores()
+        ScorerLearningLoss(learned(network), batches_of(2, 2) * 2).scores()
     windows = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.Unflatten(0, (-1, 3))).eval()
-    learning_loss = LearningLoss(windows, ["0"], channel_axis=1, example=torch.zeros(2, 3, 8, 8))
+    learning_loss = moved(LearningLoss(windows, ["0"], channel_axis=1, example=torch.zeros(2, 3, 8, 8)))
     with pytest.raises(ValueError, match=r"the layers gave 6 rows for 2 images, the first of them '0.png'"):
         ScorerLearningLoss(learning_loss, batches_of(2, 2)).scores()
 
@@ -577,8 +655,8 @@ def test_predictions_in_a_column_learn_the_order_which_broadcasting_does_not() -
 def test_an_untrained_network_gives_other_scores_than_the_trained_one() -> None:
     """Rebuilding the network before it chooses, as was published, is seen: scores follow the weights."""
     network = Small().eval()
-    learning_loss = LearningLoss(network, LAYERS)
+    learning_loss = learned(network)
     trained = ScorerLearningLoss(learning_loss, batches_of(6, 3)).scores().column()
     learning_loss.remove()
-    rebuilt = ScorerLearningLoss(LearningLoss(Small().eval(), LAYERS), batches_of(6, 3)).scores().column()
+    rebuilt = ScorerLearningLoss(learned(Small().eval()), batches_of(6, 3)).scores().column()
     assert not np.allclose(trained, rebuilt)

@@ -115,13 +115,13 @@ def test_a_list_of_images_of_several_sizes_is_one_argument() -> None:
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (IMAGES, "batch 0 is of type Tensor and holds no item ids; let the dataset return"),
+        (IMAGES, "batch 0 is of type Tensor and holds no item ids, which are texts .*; let the dataset return"),
         ([IMAGES, torch.zeros(5)], "batch 0 is a list of Tensor, Tensor and holds no item ids"),
         (("a.png", IMAGES), "batch 0 is a tuple of str, Tensor and holds no item ids"),
         (([], IMAGES), "batch 0 is a tuple of list, Tensor and holds no item ids"),
         ((["a", "b"],), "batch 0 is a tuple of list and holds no item ids"),
         ((), "batch 0 is a tuple of nothing and holds no item ids"),
-        ({"images": IMAGES}, "batch 0 is of type dict and holds no item ids"),
+        ({"images": IMAGES}, "batch 0 is a dictionary of 'images' and holds no item ids.*under 'item_ids'"),
         ((IDS, IMAGES, ["cat"] * 5), "batch 0 holds 2 lists of strings; pass read="),
         ((["a", "a"], IMAGES), "1 item ids stand more than once, the first is 'a'"),
         ({"item_ids": [1, 2], "images": IMAGES}, r"item_ids\[0\] is 1 of type int; ids are strings"),
@@ -195,7 +195,7 @@ def test_a_loader_in_another_order_cannot_be_matched(loader: Any, name: str) -> 
         ([], IDS, "0 items for 5 item_ids"),
         ([("a", IMAGES)], IDS, "batch 0 is a tuple of str, Tensor; expected inputs with a row for each item"),
         ([IMAGES[0, 0]], IDS, "batch 0 is of type Tensor; expected inputs"),
-        ([{"scale": 1}], IDS, "batch 0 is of type dict"),
+        ([{"scale": 1}], IDS, "batch 0 is a dictionary of 'scale'"),
         ([IMAGES], ["a", "a"], "item ids stand more than once"),
     ],
 )

@@ -253,7 +253,7 @@ class Tokens(nn.Module):
         (Tokens(), (3, 6, 4), None, r"'head', gives shape \(3, 6, 3\) and the network \(3, 3\)"),
         (Tokens(), (3, 6, 4), "head", r"layer 'head' gets shape \(3, 6, 4\); expected \(b, d\)"),
         (Tokens(), (3, 6, 4), "spare", "layer 'spare' ran 0 times"),
-        (Tokens(), (3, 6, 4), "haed", "has no layer 'haed'; it has 2: 'head', 'spare'"),
+        (Tokens(), (3, 6, 4), "haed", "has no layer 'haed'; it has 2, the nearest first: 'head', 'spare'"),
         (
             nn.Sequential(nn.Conv1d(4, 3, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten()),
             (3, 4, 6),

@@ -481,7 +481,7 @@ def test_a_compiled_network_is_tapped_inside_before_its_first_call_and_says_so_a
     late(images())
     late_taps = tap(late, ["0"], example=images())
     late(images())
-    with pytest.raises(RuntimeError, match=r"has to be compiled anew: torch\.compiler\.reset"):
+    with pytest.raises(RuntimeError, match=r"compiled it before it was tapped, call torch\.compiler\.reset"):
         late_taps.take()
     torch.compiler.reset()
     late(images())
@@ -680,11 +680,19 @@ def test_two_processes_have_the_mean_of_their_gradients_and_one_may_score_alone(
 def test_a_part_that_does_not_exist_is_answered_with_those_that_are_like_it() -> None:
     network = nn.ModuleDict({f"layer{number}": nn.Sequential(nn.ReLU(), nn.ReLU()) for number in range(5)})
     assert part_named(network, "layer3.1") is network["layer3"].get_submodule("1")
-    with pytest.raises(ValueError, match=r"no layer 'layer'; of its 15 layers .*: 'layer0', 'layer0\.0', .*, \.\.\.$"):
+    with pytest.raises(
+        ValueError, match=r"no layer 'layer'; it has 15, the nearest first: 'layer0', 'layer0\.0', .*, \.\.\.$"
+    ):
         part_named(network, "layer")
-    with pytest.raises(ValueError, match=r"no layer 'layer3\.9'; of its 15 layers .*: 'layer3'$"):
+    with pytest.raises(
+        ValueError, match=r"no layer 'layer3\.9'; it has 15, the nearest first: 'layer3\.0', 'layer3\.1', 'layer0'"
+    ):
         part_named(network, "layer3.9")
-    with pytest.raises(ValueError, match="no layer 4; of its 15 layers these are alike: 'layer4'"):
+    with pytest.raises(ValueError, match=r"no layer 'lajer3'; it has 15, the nearest first: 'layer3'"):
+        part_named(network, "lajer3")
+    with pytest.raises(ValueError, match=r"no layer 'layer3\.9'"):
+        part_named(network, "layer3.9")
+    with pytest.raises(ValueError, match="no layer 4; it has 15, the nearest first: 'layer4'"):
         part_named(network, 4)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no layer 'fc'; it has 0: none"):
         part_named(nn.ReLU(), "fc")
