@@ -14,7 +14,7 @@ import typer
 import al_agent
 
 from ..errors import AgentError
-from . import annotate, cost, demo, duplicates, embed, export, init, push, query, score, status
+from . import annotate, cost, demo, duplicates, embed, export, init, push, query, score, simulate, status
 from .output import print_failure, print_warning, print_wrong_use
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -59,6 +59,7 @@ for verb in (
     push.push,
     export.export,
     cost.cost,
+    simulate.simulate,
 ):
     app.command()(verb)
 

@@ -188,7 +188,10 @@ def test_help_shows_every_verb_and_every_verb_an_example(capsys: pytest.CaptureF
     assert main(["--help"]) == 0
     verbs = [command.callback.__name__ for command in app.registered_commands if command.callback]
     overview = capsys.readouterr().out
-    assert verbs == ["demo", "init", "status", "annotate", "embed", "duplicates", "score", "query", "push", "export", "cost"]
+    assert verbs == [
+        *("demo", "init", "status", "annotate", "embed", "duplicates", "score", "query", "push", "export", "cost"),
+        "simulate",
+    ]
     for verb in verbs:
         assert verb in overview
         assert main([verb, "--help"]) == 0

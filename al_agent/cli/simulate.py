@@ -1,0 +1,153 @@
+"""`al-agent simulate`: which method would have paid on images that are labeled already."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ..embedding import Embeddings
+from ..report.learning_curves import draw_learning_curves
+from ..simulation.figures import gain_of_area, labels_saved_at
+from ..simulation.study import Study, StudyResult
+from ..simulation.study.labeled_vectors import LogisticTrainer, hide_labels, read_labels
+from ..simulation.study.study import DEFAULT_METHODS
+from .options import AsJson
+from .output import WIDTH, on_one_line, progress, show
+
+_AGAINST = "RANDOM"
+_PLOT = "learning_curves.png"
+
+
+def simulate(
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LABELS",
+            help="CSV file with the columns item,label; or a folder whose subfolders are the classes.",
+            show_default=False,
+        ),
+    ],
+    embeddings: Annotated[
+        Path, typer.Option(help="Vectors of these items, as al-agent embed writes them.", show_default=False)
+    ],
+    test_share: Annotated[float, typer.Option(help="Share of the items held out to measure on.")] = 0.2,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A sampling method, or ORACLE; repeatable. RANDOM is always compared with.",
+            show_default=", ".join(DEFAULT_METHODS),
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Independent runs of each method.")] = 5,
+    start: Annotated[int, typer.Option(help="Labels to begin with, drawn at random.")] = 20,
+    per_round: Annotated[int, typer.Option(help="Labels that each round asks for.")] = 20,
+    rounds: Annotated[int, typer.Option(help="Rounds of each run.")] = 10,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for results; a study in it that was stopped goes on.")
+    ] = Path("al-agent-study"),
+    workers: Annotated[int, typer.Option(help="Processes that share the runs; no figure depends on it.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """See which method pays, on images that you have labels for.
+
+    The labels are hidden and revealed as each method asks for them; a logistic regression on the vectors learns from
+    them, and is measured on items held out.
+
+    Example: al-agent simulate photos --embeddings photos/embeddings.npz
+    """
+    names = list(dict.fromkeys(name.upper() for name in methods or DEFAULT_METHODS))
+    if _AGAINST not in names:
+        names.insert(0, _AGAINST)
+    for name, value in (("--seeds", seeds), ("--start", start), ("--per-round", per_round), ("--rounds", rounds)):
+        if value < 1:
+            raise typer.BadParameter(f"{name} is {value}; expected 1 or more")
+    if workers < 1:
+        raise typer.BadParameter(f"--workers is {workers}; expected 1 or more")
+    if not 0 < test_share < 1:
+        raise typer.BadParameter(f"--test-share is {test_share}; expected a share above 0 and below 1")
+    label_of = read_labels(labels)
+    vectors = Embeddings.load(embeddings)
+    data = hide_labels(label_of, vectors, test_share=test_share)
+    try:
+        study = Study(
+            data,
+            LogisticTrainer.of(data.features),
+            names,
+            n_start=start,
+            n_per_round=per_round,
+            n_rounds=rounds,
+            seeds=range(seeds),
+        )
+    except ValueError as error:
+        raise typer.BadParameter(_in_options(str(error))) from error
+    with progress(len(study.methods) * seeds, "runs") as bar:
+        result = study.run(output, n_workers=workers, on_run=bar.update)
+    plot, why_no_plot = _draw(output / _PLOT, result)
+    n_left_out, n_classes = len(vectors) - len(label_of), len(set(label_of.values()))
+    lines = [
+        textwrap.fill(on_one_line(result.sentence()), WIDTH, break_on_hyphens=False),
+        "",
+        result.summary(),
+        "",
+        f"{len(data.item_ids):,} items in the pool, {len(data.test_labels):,} held out; {n_classes:,} classes",
+        *([f"{n_left_out:,} vectors have no label and were left out"] if n_left_out else []),
+        f"All measurements: {output / 'study.csv'}",
+        f"The curves as a picture: {plot}" if plot else f"No picture of the curves: {why_no_plot}",
+    ]
+    show(
+        {
+            "sentence": result.sentence(),
+            "n_pool": len(data.item_ids),
+            "n_test": len(data.test_labels),
+            "n_seeds": seeds,
+            "methods": {name: _figures(result, name) for name in study.methods},
+            "failures": [{"method": method, "seed": seed, "why": why} for (method, seed), why in result.failures.items()],
+            "table": str(output / "study.csv"),
+            "learning_curves": None if plot is None else str(plot),
+        },
+        "\n".join(lines),
+        as_json=as_json,
+    )
+
+
+def _figures(result: StudyResult, method: str) -> dict[str, Any]:
+    """What programs read of a method; null where there is no number."""
+    curves = result.curves
+    budgets = curves.shared_budgets()
+    means = curves.at(method, budgets).mean(axis=0)
+    found: dict[str, Any] = {
+        "n_labeled": budgets.tolist(),
+        "mean_accuracy": [float(mean) if np.isfinite(mean) else None for mean in means],
+    }
+    if method != _AGAINST:
+        saving = labels_saved_at(curves, method, float(budgets[-1]), against=_AGAINST)
+        gain = gain_of_area(curves, method, against=_AGAINST)
+        for key, figure in (("labels_saved", saving.count), ("share_saved", saving.share), ("gain", gain.absolute)):
+            found[key] = {"value": figure.value, "low": figure.low, "high": figure.high, "note": figure.note}
+        found["p"] = gain.p_t_test
+    return found
+
+
+def _draw(path: Path, result: StudyResult) -> tuple[Path | None, str]:
+    curves = result.curves
+    budgets = curves.shared_budgets()
+    lines = {}
+    for method in curves.methods:
+        values = curves.at(method, budgets)
+        error = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(len(budgets))
+        lines[method] = (values.mean(axis=0), error)
+    try:
+        draw_learning_curves(path, "What each method made of its labels", budgets.astype(np.int64), lines)
+    except ImportError as problem:
+        return None, str(problem)
+    return path, ""
+
+
+def _in_options(message: str) -> str:
+    for name, option in (("n_start", "--start"), ("n_per_round", "--per-round"), ("n_rounds", "--rounds")):
+        message = message.replace(name, option)
+    return message

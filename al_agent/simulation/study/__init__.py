@@ -1,0 +1,8 @@
+"""Studies: methods compared on data with hidden labels, fairly, and resumable."""
+
+from .records import Measurement
+from .result import StudyResult
+from .study import Study
+from .trainers import ORACLE, Model, Trainer
+
+__all__ = ["ORACLE", "Measurement", "Model", "Study", "StudyResult", "Trainer"]

@@ -1,0 +1,147 @@
+"""Data with hidden labels from files: a table or a folder of labels, and the embeddings of the same items."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...embedding import Embeddings
+from ...image_files import images_below
+from ..hidden import HiddenLabels
+from .trainers import Model
+
+_ID_COLUMNS = ("item", "name", "item_id", "id", "filename")
+
+
+def read_labels(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Item to class: from a CSV file with columns `item,label`, or from a folder whose subfolders are the classes.
+
+    In a folder, ids are the paths relative to it, as `al-agent embed FOLDER` names items: `cat/1.png` is of class `cat`.
+
+    Args:
+        path: The file or folder. The column of items may be called item, name, item_id, id or filename.
+
+    Raises:
+        FileNotFoundError: There is neither.
+        ValueError: No labels, an item without one or with two, or an image outside of the subfolders. The message names it.
+    """
+    if Path(path).is_dir():
+        label_of = {}
+        for item_id in images_below(path):
+            label, _, rest = item_id.partition("/")
+            if not rest:
+                raise ValueError(f"image '{item_id}' lies in '{path}' itself; expected each in the subfolder of its class")
+            label_of[item_id] = label
+        return label_of
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        try:
+            return _read_table(reader, f"'{path}'")
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"'{path}' is not a CSV file in UTF-8: {error}") from error
+
+
+def _read_table(reader: csv.DictReader[str], where: str) -> dict[str, str]:
+    names = reader.fieldnames or ()
+    column = next((name for name in _ID_COLUMNS if name in names), None)
+    if column is None or "label" not in names:
+        raise ValueError(f"{where} has the columns {', '.join(names)[:80] or 'none'}; expected item,label")
+    label_of: dict[str, str] = {}
+    for row in reader:
+        item, label = row[column], row["label"]
+        if not item or not label:
+            raise ValueError(f"line {reader.line_num} of {where} has no {'label' if item else column}")
+        if item in label_of:
+            raise ValueError(f"line {reader.line_num} of {where} labels {item!r} a second time")
+        label_of[item] = label
+    if not label_of:
+        raise ValueError(f"{where} has no rows below its header")
+    return label_of
+
+
+def hide_labels(label_of: Mapping[str, str], embeddings: Embeddings, *, test_share: float, seed: int = 0) -> HiddenLabels:
+    """A pool and a test set of all labeled items, split at random; classes are numbered in the order of their names.
+
+    Args:
+        label_of: Item to class.
+        embeddings: Of these items at least; those of others are left out.
+        test_share: Share of the items to test on, in `(0, 1)`.
+        seed: Of the split.
+
+    Raises:
+        ValueError: An item without an embedding, a single class, or a share that leaves one side empty.
+
+    Examples:
+        >>> data = hide_labels({"a": "cat", "b": "dog"}, Embeddings(["b", "a"], [[1.0], [0.0]]), test_share=0.5)
+        >>> data.item_ids, data.features.tolist(), data.labels.tolist()
+        (('b',), [[1.0]], [1])
+    """
+    if not 0 < test_share < 1:
+        raise ValueError(f"test_share is {test_share}; expected a share above 0 and below 1")
+    ids = sorted(label_of)
+    classes = sorted(set(label_of.values()))
+    if len(classes) < 2:
+        raise ValueError(f"all {len(ids):,} items are of the class {classes[0]!r}; expected two classes or more")
+    vectors = embeddings.subset(ids).vectors.astype(np.float64)
+    number_of = {name: number for number, name in enumerate(classes)}
+    labels = np.array([number_of[label_of[item_id]] for item_id in ids], dtype=np.int64)
+    n_test = round(test_share * len(ids))
+    if not 0 < n_test < len(ids):
+        raise ValueError(f"test_share {test_share} of {len(ids):,} items leaves nothing on one side; expected another share")
+    order = np.random.default_rng(seed).permutation(len(ids))
+    test, pool = np.sort(order[:n_test]), np.sort(order[n_test:])
+    return HiddenLabels(tuple(ids[row] for row in pool.tolist()), vectors[pool], labels[pool], vectors[test], labels[test])
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticTrainer:
+    """Logistic regression on vectors standardized by the whole pool, which takes no label; guesses where all are alike.
+
+    Args:
+        mean: `(d,)` of the pool.
+        deviation: `(d,)` standard deviations; 1 where nothing varies.
+    """
+
+    mean: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: npt.NDArray[np.float64]) -> LogisticTrainer:
+        """With the mean and the deviation of `(n, d)` features."""
+        deviation = features.std(axis=0)
+        return cls(features.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    def __repr__(self) -> str:
+        return "logistic regression on standardized vectors, C=1"
+
+    def __call__(self, features: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], seed: int) -> Model:
+        """Train; with labels of one class alone, the model always says that one."""
+        from sklearn.dummy import DummyClassifier  # loads scikit-learn, which takes a second  # noqa: PLC0415
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
+        has_classes = len(np.unique(labels)) > 1
+        inner = LogisticRegression(max_iter=5_000, tol=1e-3) if has_classes else DummyClassifier(strategy="most_frequent")
+        return _Standardized(self, inner.fit(self.standardized(features), labels))
+
+    def standardized(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """`(k, d)` in units of the deviation from the mean."""
+        return (features - self.mean) / self.deviation
+
+
+class _Standardized:
+    def __init__(self, by: LogisticTrainer, inner: Model) -> None:
+        self._by = by
+        self._inner = inner
+        self.classes_: npt.NDArray[np.int64] = np.asarray(getattr(inner, "classes_"))  # noqa: B009  # no part of a Model
+
+    def predict_proba(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return self._inner.predict_proba(self._by.standardized(x))
+
+    def score(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
+        return self._inner.score(self._by.standardized(x), y)

@@ -1,0 +1,151 @@
+"""`al-agent simulate`: from labels and vectors to a table, a picture and one sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from al_agent import Embeddings
+from al_agent.cli import main
+
+SMALL = ("--seeds", "2", "--start", "15", "--per-round", "10", "--rounds", "2", "--methods", "uncertainty")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 digits: `labels.csv`, and `vectors.npz` with one item more, which has no label."""
+    folder = tmp_path_factory.mktemp("digits")
+    data = load_digits()
+    ids = [f"digit_{row:03d}.png" for row in range(201)]
+    Embeddings(ids, data.data[:201]).save(folder / "vectors.npz")
+    rows = [f"{item},class {label}" for item, label in zip(ids[:200], data.target)]
+    (folder / "labels.csv").write_text("\n".join(["item,label", *reversed(rows)]) + "\n", encoding="utf-8")
+    return folder
+
+
+def words(digits: Path, output: Path, *others: str) -> list[str]:
+    files = [str(digits / "labels.csv"), "--embeddings", str(digits / "vectors.npz"), "--output", str(output)]
+    return ["simulate", *files, *SMALL, *others]
+
+
+def test_a_table_a_picture_and_one_sentence(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(digits, tmp_path / "out")) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.replace(str(tmp_path), "").splitlines()
+    assert printed.err == ""
+    assert all(len(line) <= 80 for line in lines), printed.out
+    assert lines[0] == "Cannot be said: 2 seeds are too few; take 5 or more."
+    assert [line.split()[0] for line in lines[4:7]] == ["method", "RANDOM", "UNCERTAINTY"]
+    assert "160 items in the pool, 40 held out; 10 classes" in lines
+    assert "1 vectors have no label and were left out" in lines
+    with (tmp_path / "out" / "study.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["seed"], row["n_labeled"]) for row in rows] == [
+        (method, seed, n) for method in ("RANDOM", "UNCERTAINTY") for seed in "01" for n in ("15", "25", "35")
+    ]
+    assert all(0.2 < float(row["figure"]) <= 1 for row in rows)
+    assert rows[0]["figure"] == rows[6]["figure"]  # a common start
+    with Image.open(tmp_path / "out" / "learning_curves.png") as picture:
+        assert picture.size == (960, 600)
+
+
+def test_one_object_for_programs_and_a_study_that_is_there_is_not_run_again(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = []
+    for _ in range(2):
+        assert main(words(digits, tmp_path, "--json")) == 0
+        results.append(json.loads(capsys.readouterr().out))
+        table = (tmp_path / "study.csv").read_bytes()
+    assert results[0] == results[1]
+    assert (tmp_path / "study.csv").read_bytes() == table  # with the seconds that the first took
+    assert set(results[0]["methods"]) == {"RANDOM", "UNCERTAINTY"}
+    found = results[0]["methods"]["UNCERTAINTY"]
+    assert found["n_labeled"] == [15, 25, 35]
+    random = results[0]["methods"]["RANDOM"]["mean_accuracy"]
+    differences = np.array(found["mean_accuracy"]) - random
+    assert found["gain"]["value"] == pytest.approx((differences[1] + differences[2] / 2) / 2)
+    assert (results[0]["failures"], results[0]["n_pool"], results[0]["n_test"]) == ([], 160, 40)
+    assert main(words(digits, tmp_path, "--per-round", "11")) == 1
+    assert "n_per_round was 10, now 11" in capsys.readouterr().err
+
+
+def test_a_folder_of_classes_and_the_vectors_that_embed_makes_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load_digits()
+    photos = tmp_path / "photos"
+    for row in range(60):
+        target = photos / f"class_{data.target[row] % 2}" / f"{row:02d}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        dots = np.kron(data.images[row] * 15, np.ones((4, 4))).astype(np.uint8)
+        Image.fromarray(dots).save(target)
+    vectors = str(photos / "embeddings.npz")
+    assert main(["embed", str(photos), "--json"]) == 0
+    capsys.readouterr()
+    study = ["--seeds", "1", "--start", "10", "--per-round", "10", "--rounds", "1", "--methods", "coral"]
+    assert main(["simulate", str(photos), "--embeddings", vectors, "-o", str(tmp_path / "out"), *study, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["n_pool"], result["n_test"]) == (48, 12)
+    assert result["methods"]["CORAL"]["n_labeled"] == [10, 20]
+    (photos / "alone.png").write_bytes((photos / "class_0" / "00.png").read_bytes())
+    assert main(["simulate", str(photos), "--embeddings", vectors, *study]) == 1
+    assert "image 'alone.png' lies in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        (["--rounds", "15"], "--start 15 and 15 rounds of 10 ask for 165 labels, and the pool has 160 items"),
+        (["--methods", "magic"], "unknown sampling method 'MAGIC'"),
+        (["--test-share", "1"], "--test-share is 1.0; expected a share above 0 and below 1"),
+        (["--seeds", "0"], "--seeds is 0; expected 1 or more"),
+        (["--workers", "0"], "--workers is 0; expected 1 or more"),
+    ],
+)
+def test_wrong_use_is_said_in_the_words_of_the_options(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], others: list[str], message: str
+) -> None:
+    assert main(words(digits, tmp_path / "out", *others)) == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("a,b\n1,2\n", "has the columns a, b; expected item,label"),
+        ("item,label\n", "has no rows below its header"),
+        ("item,label\ndigit_000.png,\n", "line 2 of"),
+        ("item,label\ndigit_000.png,a\ndigit_000.png,b\n", "labels 'digit_000.png' a second time"),
+        ("item,label\ndigit_000.png,a\ndigit_001.png,a\n", "all 2 items are of the class 'a'"),
+        ("item,label\ndigit_000.png,a\nnobody.png,b\n", "1 items have no embedding, the first is 'nobody.png'"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str, message: str
+) -> None:
+    (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
+    files = [str(tmp_path / "labels.csv"), "--embeddings", str(digits / "vectors.npz"), "-o", str(tmp_path / "out")]
+    assert main(["simulate", *files, *SMALL]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_start_of_one_class_guesses_that_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"{row:02d}" for row in range(40)]
+    Embeddings(ids, np.arange(80.0).reshape(40, 2)).save(tmp_path / "v.npz")
+    rows = "".join(f"{item},{'rare' if int(item) >= 38 else 'common'}\n" for item in ids)
+    (tmp_path / "l.csv").write_text(f"item,label\n{rows}", encoding="utf-8")
+    files = [str(tmp_path / "l.csv"), "--embeddings", str(tmp_path / "v.npz"), "-o", str(tmp_path / "out")]
+    study = ["--seeds", "2", "--start", "1", "--per-round", "1", "--rounds", "1", "--test-share", "0.5", "--json"]
+    assert main(["simulate", *files, *study]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["failures"] == []
+    assert result["methods"]["RANDOM"]["mean_accuracy"][0] >= 0.9  # of 20 held out, at most two are rare
