@@ -53,8 +53,8 @@ def prediction_stability(previous: Mapping[str, Hashable], current: Mapping[str,
 
     References:
         J. Cohen, A Coefficient of Agreement for Nominal Scales, 1960, doi:10.1177/001316446002000104;
-        M. Bloodgood and K. Vijay-Shanker, A Method for Stopping Active Learning Based on Stabilizing Predictions and the Need
-        for User-Adjustable Stopping, CoNLL 2009, arXiv:1409.5165.
+        M. Bloodgood and K. Vijay-Shanker, A Method for Stopping Active Learning Based on Stabilizing Predictions and the
+        Need for User-Adjustable Stopping, CoNLL 2009, arXiv:1409.5165.
     """
     shared = [item_id for item_id in current if item_id in previous]
     if not shared:
