@@ -12,6 +12,7 @@ _WIDTH = 80
 _HEADER = ("method", "final figure", "labels saved", "gain of area", "p")
 _WIDTHS = (17, 14, 20, 15, 6)
 _FEWEST_SEEDS = 5
+_ALPHA = 0.05
 _MOST_FAILURES = 5
 
 
@@ -58,7 +59,7 @@ def summary(curves: Curves, failures: Mapping[tuple[str, int], str], against: st
 
 
 def in_one_sentence(curves: Curves, against: str) -> str:
-    """Who is ahead, corrected for the number of methods that could have been.
+    """Who is farthest ahead of those that are ahead for sure, or else of all; corrected for how many were compared.
 
     The p-values of the m methods compared are multiplied by m (Bonferroni), since the best of several is ahead by chance
     more often than one alone. ORACLE is not among them: nobody can use it.
@@ -74,12 +75,14 @@ def in_one_sentence(curves: Curves, against: str) -> str:
         return f"Cannot be said: {few if known else gains[others[0]].absolute.note}."
     lost = [method for method in others if method not in known]
     but = f" Not compared, since runs failed: {', '.join(lost)}." if lost else ""
-    best = max(known, key=lambda method: known[method])
-    p = min(1.0, (gains[best].p_t_test or 0.0) * len(known))
+    corrected = {method: min(1.0, (gains[method].p_t_test or 0.0) * len(known)) for method in known}
+    sure = [method for method in known if known[method] > 0 and corrected[method] < _ALPHA]
+    best = max(sure or known, key=lambda method: known[method])
+    p = corrected[best]
     many = f", corrected for {len(known)} methods" if len(known) > 1 else ""
     if known[best] <= 0:
         return f"No: no method is ahead of {against} on average over the budgets, in {n_seeds} seeds.{but}"
-    if p >= 0.05:
+    if p >= _ALPHA:
         return (
             f"Not shown: {best} is ahead of {against} by {known[best]:.4f} on average over the budgets, which may be chance "
             f"(p {_p(p)}{many}, {n_seeds} seeds).{but}"

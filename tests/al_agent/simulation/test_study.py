@@ -374,6 +374,14 @@ def test_few_seeds_and_chance_are_said() -> None:
     assert table_of({"CORAL": runs([0.4, 0.5])}).sentence() == "Cannot be said: no method was compared with RANDOM."
 
 
+def test_a_method_that_is_ahead_for_sure_is_named_before_one_that_is_farther_ahead_by_chance() -> None:
+    sure = [[0.4, 0.5 + gain] for gain in (0.04, 0.041, 0.039, 0.04, 0.042)]
+    wild = [[0.4, 0.5 + gain] for gain in (0.3, -0.1, 0.2, -0.05, 0.1)]
+    said = table_of({"RANDOM": [[0.4, 0.5]] * 5, "UNCERTAINTY": sure, "CORAL": wild}).sentence()
+    assert said.startswith("Yes, on these data and with this model: UNCERTAINTY is ahead of RANDOM by 0.0202")
+    assert "corrected for 2 methods" in said
+
+
 def test_the_best_of_several_has_its_p_value_corrected() -> None:
     good = [[0.4, 0.5 + gain] for gain in (0.01, 0.02, 0.03, 0.05, 0.01)]
     same = [[0.4, 0.5 + gain] for gain in (0.001, -0.001, 0.002, -0.002, 0.0)]
