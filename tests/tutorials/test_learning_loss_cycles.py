@@ -289,6 +289,22 @@ def test_a_project_that_was_started_elsewhere_is_left_alone(tmp_path: Path, caps
     assert not (tmp_path / "run" / "arguments.json").exists()
 
 
+def test_a_run_whose_results_were_lost_is_refused_and_not_measured_anew_with_later_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "run")
+    (tmp_path / "run" / "results.csv").unlink()
+    weights = (tmp_path / "run" / "network_cycle_0.pt").read_bytes()
+    with pytest.raises(SystemExit) as error:
+        run(tmp_path / "run")
+    assert error.value.code == 2
+    assert (
+        "results.csv' has no figures of cycle 0, and the run went on after it; put the file back" in capsys.readouterr().err
+    )
+    assert (tmp_path / "run" / "network_cycle_0.pt").read_bytes() == weights
+    assert not (tmp_path / "run" / "results.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -68,6 +68,15 @@ class Cycles:
             self.agent.export(self._priorities(cycle))
         return self.results[cycle]
 
+    def check_rows(self) -> None:
+        """Raise if `results.csv` lacks the figures of a cycle whose next batch was chosen, which are noted before that."""
+        for cycle in range(len(self.agent.history) - 1):
+            if self.task.metric not in self.results[cycle]:
+                raise ValueError(
+                    f"'{self.folder / 'results.csv'}' has no figures of cycle {cycle}, and the run went on after it; put the "
+                    "file back, or choose another --folder"
+                )
+
     def is_done(self, cycle: int) -> bool:
         """Whether nothing is left to do of a cycle."""
         row = self.results[cycle]
@@ -173,6 +182,10 @@ def main(
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else CUDA's products differ from run to run
         torch.use_deterministic_algorithms(True, warn_only=True)
     cycles = Cycles(task, recipe, folder, method=given.method, seed=given.seed, device=device)
+    try:
+        cycles.check_rows()
+    except ValueError as error:
+        parser.error(str(error))
     print(f"{len(task.item_ids):,} images to choose from, {len(task.test_item_ids):,} to test on; chance ranks 50 % rightly")
     print(results.header(task.metric))
     try:
