@@ -73,8 +73,8 @@ class Cycles:
         for cycle in range(len(self.agent.history) - 1):
             if self.task.metric not in self.results[cycle]:
                 raise ValueError(
-                    f"'{self.folder / 'results.csv'}' has no figures of cycle {cycle}, and the run went on after it; put the "
-                    "file back, or choose another --folder"
+                    f"'{self.folder / 'results.csv'}' has no figures of cycle {cycle}, and the run went on after it; put "
+                    "the file back, or choose another --folder"
                 )
 
     def is_done(self, cycle: int) -> bool:
