@@ -417,6 +417,21 @@ def test_tokens_and_one_dimensional_maps_are_told_apart_by_the_user_and_not_gues
     assert mixed().shape == (3,)
 
 
+def test_a_transformer_that_others_wrote_is_tapped_block_by_block() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8
+    )
+    network = transformers.ViTForImageClassification(config)
+    blocks = [name for name, part in network.named_modules() if type(part).__name__ == "ViTLayer"]
+    learning_loss = LearningLoss(network, blocks, channel_axis=-1)
+    assert learning_loss.layers == tuple(blocks)
+    assert [shape[1] for shape in shapes(learning_loss)] == [16, 16]
+    losses = network(torch.randn(4, 3, 32, 32)).logits.square().mean(dim=1)
+    torch.autograd.backward(losses.mean() + learning_loss.loss(losses))
+    assert all(one.grad is not None for one in learning_loss.parameters())
+
+
 # --- Files ---
 
 
