@@ -161,7 +161,7 @@ class LearningLoss(torch.nn.Module):
                 stacklevel=2,
             )
         predicted: torch.Tensor = self()
-        return self.ranking_loss(predicted, losses)  # type: ignore[no-any-return]  # torch's modules return Any
+        return self.ranking_loss.of_checked(predicted, losses)
 
     def remove(self) -> None:
         """Take the hooks off the network; the head can then predict no more."""

@@ -52,6 +52,10 @@ class LossPredictionLoss(torch.nn.Module):
             ValueError: Other shapes, no images, or losses or predictions that are NaN or infinite.
         """
         self.check_losses(losses)
+        return self.of_checked(predicted, losses)
+
+    def of_checked(self, predicted: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
+        """The same of losses that `check_losses` has seen already: looking at numbers makes a GPU wait."""
         h, target = _column(predicted, "predicted"), _column(losses, "losses").detach().to(predicted.device)
         if len(h) != len(target):
             raise ValueError(

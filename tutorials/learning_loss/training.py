@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from al_agent import Scores
 from scorers.learning_loss import LearningLoss
+from scorers.networks.parts import mapped_tensors
 
 
 def derived_seed(*numbers: int) -> int:
@@ -23,14 +24,7 @@ def derived_seed(*numbers: int) -> int:
 
 def moved(targets: Any, device: torch.device) -> Any:
     """Targets on a device, whatever tuples, lists and dictionaries their tensors are in."""
-    if isinstance(targets, torch.Tensor):
-        return targets.to(device)
-    if isinstance(targets, dict):
-        return {name: moved(part, device) for name, part in targets.items()}
-    if isinstance(targets, list | tuple):
-        parts = [moved(part, device) for part in targets]
-        return type(targets)(*parts) if hasattr(targets, "_fields") else type(targets)(parts)
-    return targets
+    return mapped_tensors(targets, lambda tensor: tensor.to(device))
 
 
 def train(
