@@ -156,7 +156,7 @@ class ActiveLearningAgent:
             PlatformError: The platform did not give a complete list; the sets stay as they were.
         """
         before = self._cached_listing
-        after = Listing(self._platform.list_items())
+        after = Listing.of(self._platform, before)
         self._cached_listing = after
         self._cached_round = None
         if before is None:
@@ -246,7 +246,7 @@ class ActiveLearningAgent:
             embeddings=embeddings,
             predictions=predictions,
             metadata=self._metadata if columns or isinstance(sampler, SamplerPrototypes) else None,
-            may_miss=listing.open_items - (self._shown or listing).open_items,
+            may_miss=listing.opened_since(self._shown or listing),
             may_be_gone=self._gone,
         )
         selection = sampler.select(joined.pool, n_samples, seed=config.seed, on_pick=on_pick, resume=resume)
@@ -358,7 +358,7 @@ class ActiveLearningAgent:
     @property
     def _listing(self) -> Listing:
         if self._cached_listing is None:
-            self._cached_listing = Listing(self._platform.list_items())
+            self._cached_listing = Listing.of(self._platform)
         return self._cached_listing
 
     def _show(self) -> Listing:

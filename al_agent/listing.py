@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import PlatformError
-from .platforms.base import Item, ItemState
+from .platforms.base import Item, ItemState, ListsStates, Platform
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,36 @@ class Listing:
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
-        self._name_of: dict[str, str] = {}
+        names: dict[str, str] = {}
         ids: list[str] = []
         states: list[ItemState] = []
         for item in items:
             ids.append(item.id)
             if item.name != item.id:
-                self._name_of[item.id] = item.name
-            states.append(ItemState(item.state))  # a platform of one's own may say plain 'labeled'
-        self.item_ids = tuple(ids)
-        self.states = tuple(states)
+                names[item.id] = item.name
+            states.append(item.state)
+        self._name_of: Mapping[str, str] = names
+        self._take(tuple(ids), states)
+
+    @classmethod
+    def of(cls, platform: Platform, before: Listing | None = None) -> Listing:
+        """The items of a platform now; what has not changed since `before` is shared with it."""
+        if not isinstance(platform, ListsStates):
+            return cls(platform.list_items())
+        ids, states = platform.list_states()
+        listing = cls.__new__(cls)
+        listing._name_of = {}
+        if before is not None and before.item_ids == ids:
+            listing.item_ids = before.item_ids
+            listing.row_of = before.row_of
+            listing._codes = _codes_of(states)
+        else:
+            listing._take(ids, states)
+        return listing
+
+    def _take(self, ids: tuple[str, ...], states: Iterable[str]) -> None:
+        self.item_ids = ids
+        self._codes = _codes_of(states)
         if len(self.row_of) != len(ids):
             doubled = next(item_id for row, item_id in enumerate(ids) if self.row_of[item_id] != row)
             raise PlatformError(
@@ -83,13 +104,17 @@ class Listing:
         """The item's name on the platform."""
         return self._name_of.get(item_id, item_id)
 
+    def state_at(self, row: int) -> ItemState:
+        """The state of the item at a position."""
+        return _STATES[int(self._codes[row])]
+
     def with_state(self, wanted: ItemState) -> tuple[str, ...]:
         """Items in one state, in platform order."""
-        return tuple(item_id for item_id, state in zip(self.item_ids, self.states) if state is wanted)
+        return tuple(compress(self.item_ids, self.is_in(wanted).tolist()))
 
     def is_in(self, wanted: ItemState) -> npt.NDArray[np.bool_]:
         """`(n,)` booleans: which items are in one state."""
-        return np.fromiter((state is wanted for state in self.states), dtype=bool, count=len(self.states))
+        return np.equal(self._codes, _CODE_OF[wanted])
 
     def names_of(self, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
         """The ids at these positions."""
@@ -97,19 +122,53 @@ class Listing:
 
     def counts(self) -> dict[str, int]:
         """Number of items in each state."""
-        return {state.value: self.states.count(state) for state in ItemState}
+        counted = np.bincount(self._codes, minlength=len(_STATES)).tolist()
+        return {state.value: count for state, count in zip(_STATES, counted)}
 
     def changes_to(self, after: Listing) -> Changes:
         """What is different in a later listing."""
-        states_before = dict(zip(self.item_ids, self.states))
-        return Changes(
-            appeared=tuple(item_id for item_id in after.item_ids if item_id not in self),
-            vanished=tuple(item_id for item_id in self.item_ids if item_id not in after),
-            labeled=tuple(i for i in after.labeled if states_before.get(i) is not ItemState.LABELED),
-        )
+        appeared, vanished = after._not_in(self), self._not_in(after)
+        was_labeled = self.is_in(ItemState.LABELED)
+        if not appeared and not vanished and after.item_ids == self.item_ids:
+            labeled = after.names_of(np.flatnonzero(after.is_in(ItemState.LABELED) & ~was_labeled))
+        else:
+            before = frozenset(self.labeled)
+            labeled = tuple(item_id for item_id in after.labeled if item_id not in before)
+        return Changes(appeared, vanished, labeled)
+
+    def opened_since(self, before: Listing) -> frozenset[str]:
+        """Items that can be labeled now and could not be, or were not there, in an earlier listing."""
+        if before.item_ids is self.item_ids:
+            return frozenset(
+                self.names_of(np.flatnonzero(self.is_in(ItemState.UNLABELED) & ~before.is_in(ItemState.UNLABELED)))
+            )
+        return self.open_items - before.open_items
+
+    def _not_in(self, other: Listing) -> tuple[str, ...]:
+        if self.item_ids is other.item_ids:
+            return ()
+        return tuple(item_id for item_id in self.item_ids if item_id not in other)
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self.row_of
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+
+_STATES = tuple(ItemState)
+_CODE_OF: dict[str, int] = {
+    state: code for code, state in enumerate(_STATES)
+}  # a platform of one's own may say plain 'labeled'
+
+
+def _codes_of(states: Iterable[str]) -> npt.NDArray[np.uint8]:
+    """The place of each state among all states.
+
+    Raises:
+        ValueError: There is no such state.
+    """
+    try:
+        return np.array([_CODE_OF[state] for state in states], dtype=np.uint8)
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]!r} is not a valid ItemState") from None

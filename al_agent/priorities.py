@@ -39,9 +39,14 @@ def plan(picked: Sequence[str], boosted_before: Iterable[str], listing: Listing)
         row = listing.row_of.get(item_id)
         if row is None:
             declined[item_id] = "not in the project any more"
-        elif listing.states[row] is ItemState.UNLABELED:
+        elif (state := listing.state_at(row)) is ItemState.UNLABELED:
             ranks[item_id] = rank
         else:
-            declined[item_id] = f"already {listing.states[row]}"
-    resets = tuple(item_id for item_id in boosted_before if item_id not in ranks and item_id in listing.open_items)
+            declined[item_id] = f"already {state}"
+    resets = tuple(item_id for item_id in boosted_before if item_id not in ranks and _is_open(item_id, listing))
     return Plan(ranks, resets, declined)
+
+
+def _is_open(item_id: str, listing: Listing) -> bool:
+    row = listing.row_of.get(item_id)
+    return row is not None and listing.state_at(row) is ItemState.UNLABELED

@@ -112,7 +112,8 @@ class Platform(Protocol):
 
     A platform of your own has these four members; nothing is inherited. What more it can do, it says by having it: the
     keyword arguments `verify` (read back what was stored, and compare) and `preannotations` (item id to guesses that
-    annotators are shown) of `push`, and the methods of `ShowsQueue`, `ChecksSettings` and `ChecksGuesses`.
+    annotators are shown) of `push`, and the methods of `ListsStates`, `ShowsQueue`, `ChecksSettings` and
+    `ChecksGuesses`.
     """
 
     @property
@@ -146,6 +147,15 @@ class Platform(Protocol):
         Raises:
             PlatformError: Nothing could be done.
         """
+        ...
+
+
+@runtime_checkable
+class ListsStates(Protocol):
+    """A platform that can tell where each item stands faster than it makes items; names are then the ids."""
+
+    def list_states(self) -> tuple[tuple[str, ...], Sequence[str]]:
+        """The id and the state of every item that `list_items` gives, in that order."""
         ...
 
 

@@ -15,7 +15,7 @@ from scorers import Scores
 
 from ..agent import ActiveLearningAgent
 from ..config import SamplerConfig
-from ..platforms.base import ItemState, Platform, PushReport
+from ..platforms.base import ItemState, ListsStates, Platform, PushReport
 
 
 class ProjectUnderTest(Protocol):
@@ -74,6 +74,14 @@ class PlatformContract:
         first = [item.id for item in project.open().list_items()]
         assert sorted(first) == sorted(self.names)
         assert [item.id for item in project.open().list_items()] == first
+
+    def test_states_that_are_told_alone_are_those_of_the_items(self, project: ProjectUnderTest) -> None:
+        platform = project.open()
+        if isinstance(platform, ListsStates):
+            for change in (lambda _: None, project.annotate, project.remove):
+                change(self.names[1])
+                ids, states = platform.list_states()
+                assert list(zip(ids, states)) == [(item.id, item.state) for item in platform.list_items()]
 
     def test_new_items_are_unlabeled_and_without_a_rank(self, project: ProjectUnderTest) -> None:
         assert {(item.state, item.priority) for item in project.open().list_items()} == {(ItemState.UNLABELED, None)}

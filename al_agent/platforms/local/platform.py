@@ -40,6 +40,7 @@ class PlatformLocal:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._order: wire.Order | None = None
         self._folder = Path(folder).expanduser().absolute()
         self._database = wire.database(self._folder / wire.FILE_NAME)
         if not self._database.is_there:
@@ -106,6 +107,12 @@ class PlatformLocal:
         with self._database.reading() as connection:
             rows = list(wire.read_items(connection))
         return (mapping.to_item(row, self._root) for row in rows)
+
+    def list_states(self) -> tuple[tuple[str, ...], list[str]]:
+        """The id and the state of every item in order. Time O(n); the ids are read again where items came or went."""
+        with self._database.reading() as connection:
+            self._order, states = wire.read_states(connection, self._order)
+        return self._order.ids, states
 
     def push(self, ranks: Mapping[str, int], resets: Collection[str] = (), *, verify: bool = False) -> PushReport:
         """Set ranks in the labeling queue, 0 first, and take others back, in one transaction.

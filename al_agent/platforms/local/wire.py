@@ -84,6 +84,32 @@ def read_items(connection: sqlite3.Connection) -> Iterator[Row]:
     return map(Row._make, connection.execute("SELECT position, id, state, priority FROM items ORDER BY position"))
 
 
+class Order(NamedTuple):
+    """The items of a project in order, and what tells whether they are still these.
+
+    Positions are never given twice and no item changes its id, so that a project with as many items and the same last
+    position has the same items.
+    """
+
+    n_items: int
+    last: int | None
+    ids: tuple[str, ...]
+    place_of: dict[int, int]
+
+
+def read_states(connection: sqlite3.Connection, known: Order | None) -> tuple[Order, list[str]]:
+    """The items in order, `known` if they are still these, and the state of each."""
+    now = connection.execute("SELECT count(*), max(position) FROM items").fetchone()
+    if known is None or now != known[:2]:
+        rows = connection.execute("SELECT position, id FROM items ORDER BY position").fetchall()
+        places = {position: place for place, (position, _) in enumerate(rows)}
+        known = Order(now[0], now[1], tuple(item_id for _, item_id in rows), places)
+    states = ["unlabeled"] * known.n_items
+    for position, state in connection.execute("SELECT position, state FROM items WHERE state <> 'unlabeled'"):
+        states[known.place_of[position]] = state
+    return known, states
+
+
 def read_queue(connection: sqlite3.Connection, n_items: int) -> list[Row]:
     """The first items of the labeling queue: by rank, then those without a rank, in order."""
     columns = "SELECT position, id, state, priority FROM items WHERE state = 'unlabeled'"

@@ -42,6 +42,32 @@ def test_strange_names_survive_every_door(tmp_path: Path) -> None:
     assert PlatformLocal(tmp_path).labels() == {name: {"text": name} for name in STRANGE_NAMES}
 
 
+def test_states_are_those_of_the_items_whatever_came_and_went(tmp_path: Path) -> None:
+    platform = PlatformLocal.create(tmp_path, images=[f"img_{i}.png" for i in range(6)])
+    other = PlatformLocal(tmp_path)
+
+    def check() -> None:
+        items = list(platform.list_items())
+        ids, states = platform.list_states()
+        assert ids == tuple(item.id for item in items)
+        assert list(states) == [item.state for item in items]
+
+    changes: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: other.annotate({"img_3.png": 1, "img_0.png": 2}),
+        lambda: other.skip(["img_5.png"]),
+        lambda: other.remove_images(["img_0.png", "img_1.png"]),
+        lambda: other.add_images(["img_0.png", "z.png"]),  # as many items as in the beginning
+        lambda: other.reopen(["img_3.png"]),
+        lambda: other.remove_images(["z.png"]),  # the last position is given again to nobody
+        lambda: other.add_images(["a.png"]),
+        lambda: other.annotate({"a.png": 1}),
+    ]
+    for change in changes:
+        change()
+        check()
+
+
 def test_a_folder_is_searched_for_images_and_ids_are_relative_paths(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "sub/c.webp", "notes.txt", ".hidden.png", ".git/d.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
