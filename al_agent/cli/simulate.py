@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,10 @@ from ..embedding import Embeddings
 from ..report.learning_curves import draw_learning_curves
 from ..simulation.figures import gain_of_area, labels_saved_at
 from ..simulation.study import Study, StudyResult
+from ..simulation.study.amounts import CLASSES
 from ..simulation.study.labeled_vectors import LogisticTrainer, hide_labels, read_labels
+from ..simulation.study.scoring import OF_COMMITTEES
+from ..simulation.study.split import can_be_stratified
 from ..simulation.study.study import DEFAULT_METHODS
 from .options import AsJson
 from .output import WIDTH, on_one_line, progress, show
@@ -35,6 +39,14 @@ def simulate(
         Path, typer.Option(help="Vectors of these items, as al-agent embed writes them.", show_default=False)
     ],
     test_share: Annotated[float, typer.Option(help="Share of the items held out to measure on.")] = 0.2,
+    stratified: Annotated[
+        bool | None,
+        typer.Option(
+            "--stratified/--not-stratified",
+            help="Hold out of each class its share, at least one item, or draw from all.",
+            show_default="where each class has two items",
+        ),
+    ] = None,
     methods: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,7 +59,10 @@ def simulate(
     per_round: Annotated[int, typer.Option(help="Labels that each round asks for.")] = 20,
     rounds: Annotated[int, typer.Option(help="Rounds of each run.")] = 10,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for results; a study in it that was stopped goes on.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for results; a study in it goes on, and takes more methods or seeds too."
+        ),
     ] = Path("al-agent-study"),
     workers: Annotated[int, typer.Option(help="Processes that share the runs; no figure depends on it.")] = 1,
     as_json: AsJson = False,
@@ -71,8 +86,11 @@ def simulate(
         raise typer.BadParameter(f"--test-share is {test_share}; expected a share above 0 and below 1")
     label_of = read_labels(labels)
     vectors = Embeddings.load(embeddings)
-    data = hide_labels(label_of, vectors, test_share=test_share)
+    if stratified is None:
+        stratified = can_be_stratified(list(label_of.values()), test_share)
+    data = hide_labels(label_of, vectors, test_share=test_share, stratified=stratified)
     try:
+        _check_one_model(names)
         study = Study(
             data,
             LogisticTrainer.of(data.features),
@@ -93,7 +111,11 @@ def simulate(
         "",
         result.summary(),
         "",
-        f"{len(data.item_ids):,} items in the pool, {len(data.test_labels):,} held out; {n_classes:,} classes",
+        textwrap.fill(
+            f"{len(data.item_ids):,} items in the pool, {len(data.test_labels):,} held out, "
+            f"{'of each class its share' if stratified else 'drawn from all'}; {n_classes:,} classes",
+            WIDTH,
+        ),
         *([f"{n_left_out:,} vectors have no label and were left out"] if n_left_out else []),
         f"All measurements: {output / 'study.csv'}",
         f"The curves as a picture: {plot}" if plot else f"No picture of the curves: {why_no_plot}",
@@ -103,6 +125,8 @@ def simulate(
             "sentence": result.sentence(),
             "n_pool": len(data.item_ids),
             "n_test": len(data.test_labels),
+            "stratified": stratified,
+            "n_classes": n_classes,
             "n_seeds": seeds,
             "methods": {name: _figures(result, name) for name in study.methods},
             "failures": [{"method": method, "seed": seed, "why": why} for (method, seed), why in result.failures.items()],
@@ -122,6 +146,9 @@ def _figures(result: StudyResult, method: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "n_labeled": budgets.tolist(),
         "mean_accuracy": [float(mean) if np.isfinite(mean) else None for mean in means],
+        "mean_classes_seen": [
+            float(mean) if np.isfinite(mean) else None for mean in result.amounts(CLASSES)[method].mean(axis=0)
+        ],
     }
     if method != _AGAINST:
         saving = labels_saved_at(curves, method, float(budgets[-1]), against=_AGAINST)
@@ -130,6 +157,12 @@ def _figures(result: StudyResult, method: str) -> dict[str, Any]:
             found[key] = {"value": figure.value, "low": figure.low, "high": figure.high, "note": figure.note}
         found["p"] = gain.p_t_test
     return found
+
+
+def _check_one_model(names: Sequence[str]) -> None:
+    for name in names:
+        if name in OF_COMMITTEES:
+            raise ValueError(f"{name} compares the members of a committee, and the logistic regression is one; leave it out")
 
 
 def _draw(path: Path, result: StudyResult) -> tuple[Path | None, str]:

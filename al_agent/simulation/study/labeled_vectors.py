@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from ...embedding import Embeddings
 from ...image_files import images_below
 from ..hidden import HiddenLabels
+from .split import held_out
 from .trainers import Model
 
 _ID_COLUMNS = ("item", "name", "item_id", "id", "filename")
@@ -65,25 +67,35 @@ def _read_table(reader: csv.DictReader[str], where: str) -> dict[str, str]:
     return label_of
 
 
-def hide_labels(label_of: Mapping[str, str], embeddings: Embeddings, *, test_share: float, seed: int = 0) -> HiddenLabels:
+def hide_labels(
+    label_of: Mapping[str, str],
+    embeddings: Embeddings,
+    *,
+    test_share: float,
+    seed: int = 0,
+    stratified: bool | None = None,
+) -> HiddenLabels:
     """A pool and a test set of all labeled items, split at random; classes are numbered in the order of their names.
+
+    A stratified split holds out of each class its share, so that rare ones are on both sides; see `split.held_out`.
 
     Args:
         label_of: Item to class.
         embeddings: Of these items at least; those of others are left out.
         test_share: Share of the items to test on, in `(0, 1)`.
         seed: Of the split.
+        stratified: Whether the split is; by default where every class has two items or more, and both sides have room for
+            one of each.
 
     Raises:
-        ValueError: An item without an embedding, a single class, or a share that leaves one side empty.
+        ValueError: An item without an embedding, a single class, a share that leaves one side empty, or a stratified split
+            that cannot be.
 
     Examples:
         >>> data = hide_labels({"a": "cat", "b": "dog"}, Embeddings(["b", "a"], [[1.0], [0.0]]), test_share=0.5)
         >>> data.item_ids, data.features.tolist(), data.labels.tolist()
         (('b',), [[1.0]], [1])
     """
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share}; expected a share above 0 and below 1")
     ids = sorted(label_of)
     classes = sorted(set(label_of.values()))
     if len(classes) < 2:
@@ -91,12 +103,9 @@ def hide_labels(label_of: Mapping[str, str], embeddings: Embeddings, *, test_sha
     vectors = embeddings.subset(ids).vectors.astype(np.float64)
     number_of = {name: number for number, name in enumerate(classes)}
     labels = np.array([number_of[label_of[item_id]] for item_id in ids], dtype=np.int64)
-    n_test = round(test_share * len(ids))
-    if not 0 < n_test < len(ids):
-        raise ValueError(f"test_share {test_share} of {len(ids):,} items leaves nothing on one side; expected another share")
-    order = np.random.default_rng(seed).permutation(len(ids))
-    test, pool = np.sort(order[:n_test]), np.sort(order[n_test:])
-    return HiddenLabels(tuple(ids[row] for row in pool.tolist()), vectors[pool], labels[pool], vectors[test], labels[test])
+    is_test = held_out([label_of[item_id] for item_id in ids], test_share, seed=seed, stratified=stratified)
+    pool = tuple(item_id for item_id, is_held_out in zip(ids, is_test.tolist()) if not is_held_out)
+    return HiddenLabels(pool, vectors[~is_test], labels[~is_test], vectors[is_test], labels[is_test])
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +144,13 @@ class LogisticTrainer:
 
 
 class _Standardized:
-    def __init__(self, by: LogisticTrainer, inner: Model) -> None:
+    def __init__(self, by: LogisticTrainer, inner: Any) -> None:
         self._by = by
         self._inner = inner
-        self.classes_: npt.NDArray[np.int64] = np.asarray(getattr(inner, "classes_"))  # noqa: B009  # no part of a Model
+        self.classes_: npt.NDArray[np.int64] = np.asarray(inner.classes_)
 
     def predict_proba(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return self._inner.predict_proba(self._by.standardized(x))
+        return np.asarray(self._inner.predict_proba(self._by.standardized(x)))
 
     def score(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
-        return self._inner.score(self._by.standardized(x), y)
+        return float(self._inner.score(self._by.standardized(x), y))

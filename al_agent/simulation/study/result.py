@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from ..figures import Curves
-from .records import Measurement, check_runs, read_arguments, read_table
+from ..figures.curve import listed
+from .amounts import COUNTED, counts_in_the_end, rows_and_budgets
+from .folder import StudyFolder
+from .records import Measurement
 from .summary import in_one_sentence, summary
+from .tables import read_table, write_table
+
+_IMAGES = "images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,28 +40,106 @@ class StudyResult:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> StudyResult:
-        """The runs that are finished in the folder of a study.
+        """The runs that are finished in the folder of a study, of all methods and seeds that it was ever asked for.
 
         Raises:
             ValueError: It is no such folder, or no run is finished.
         """
-        home = Path(folder)
-        arguments = read_arguments(home)
-        runs = read_table(home)
-        check_runs(home, runs, list(arguments["methods"]), arguments["seeds"], arguments["n_rounds"])
+        runs = StudyFolder(folder).runs()
         if not runs:
-            raise ValueError(f"'{home}' holds a study of which no run is finished; start it again with the same arguments")
+            raise ValueError(f"'{folder}' holds a study of which no run is finished; start it again with the same arguments")
         return cls(tuple(row for rows in runs.values() for row in rows))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> StudyResult:
+        """What `write` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ImportError: It is a Parquet file, and pyarrow is missing.
+            ValueError: It is no table of a study, or an empty one. The message names the line or the row.
+        """
+        rows = read_table(path)
+        if not rows:
+            raise ValueError(f"'{path}' has no rows below its header")
+        return cls(rows)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as a tidy table, whole or not at all.
+
+        Args:
+            path: Ends in `.csv`, or in `.parquet`, which takes pyarrow. What was there is replaced.
+
+        Raises:
+            ImportError: It ends in `.parquet`, and pyarrow is missing.
+            ValueError: Another ending.
+        """
+        write_table(path, self.rows)
 
     @cached_property
     def curves(self) -> Curves:
         """The learning curves, for all of `al_agent.simulation.figures`; a run that failed has NaN from there on."""
-        return Curves.from_columns(
-            [row.method for row in self.rows],
-            [row.seed for row in self.rows],
-            [row.n_labeled for row in self.rows],
-            [row.figure for row in self.rows],
-        )
+        return _curves(self.rows, [row.n_labeled for row in self.rows], _IMAGES)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What `curves_over` can count beside images: the amounts of the data."""
+        every = dict.fromkeys(unit for row in self.rows for unit in row.amounts)
+        return tuple(unit for unit in every if unit not in COUNTED)
+
+    def curves_over(self, unit: str) -> Curves:
+        """The learning curves over what the labels took in another unit, so that figures answer in it.
+
+        Runs have each their own budgets then. Where a round's labels took nothing, such as images without a box, the later
+        figure stands. From where a run failed, its further labels count as much as a label did in all runs on average.
+
+        Args:
+            unit: One of `units`, or `images`.
+
+        Raises:
+            ValueError: No such unit, or a row without it.
+
+        Examples:
+            >>> values = [(10, 0.5, 31.0), (20, 0.7, 55.0)]
+            >>> rows = [Measurement("A", 0, k, n, f, amounts={"boxes": b}) for k, (n, f, b) in enumerate(values)]
+            >>> StudyResult(tuple(rows)).curves_over("boxes").run("A", 0).budgets.tolist()
+            [31.0, 55.0]
+        """
+        if unit == _IMAGES:
+            return self.curves
+        if unit not in self.units:
+            raise ValueError(f"there is no unit {unit!r}; there are {', '.join((_IMAGES, *self.units))}")
+        rows, budgets = rows_and_budgets(self.rows, unit)
+        return _curves(rows, budgets, unit)
+
+    def amounts(self, unit: str) -> dict[str, npt.NDArray[np.float64]]:
+        """What the labels took so far, by method, seed and round.
+
+        Args:
+            unit: One of `units`; or `classes`, the distinct classes among the labels; or `duplicates`, the labels in a group
+                of look-alikes that had one already. Its share of `n_labeled` was wasted.
+
+        Returns:
+            Method to `(s, r + 1)` numbers: seeds in the order of `curves.seeds(method)`, and the start and r rounds. NaN
+            where the run had ended before.
+
+        Raises:
+            ValueError: The study does not count that.
+
+        Examples:
+            >>> rows = [Measurement("A", 0, k, 10 * k, 0.5, amounts={"classes": k + 1.0}) for k in (0, 1)]
+            >>> StudyResult(tuple(rows)).amounts("classes")["A"].tolist()
+            [[1.0, 2.0]]
+        """
+        counted = dict.fromkeys(name for row in self.rows for name in row.amounts)
+        if unit not in counted:
+            raise ValueError(f"the study does not count {unit!r}; it counts {', '.join(counted) or 'images alone'}")
+        n_rows = 1 + max(row.round for row in self.rows)
+        found = {method: np.full((len(self.curves.seeds(method)), n_rows), math.nan) for method in self.curves.methods}
+        place_of = {(method, seed): at for method in found for at, seed in enumerate(self.curves.seeds(method))}
+        for row in self.rows:
+            found[row.method][place_of[row.method, row.seed], row.round] = row.amounts.get(unit, math.nan)
+        return found
 
     @property
     def failures(self) -> dict[tuple[str, int], str]:
@@ -63,18 +151,53 @@ class StudyResult:
         return found
 
     def summary(self, *, against: str = "RANDOM", diverged_as: float | None = None) -> str:
-        """A table that fits 80 columns: final figure, labels saved, gain of area, and what to know about them.
+        """Tables that fit 80 columns: final figure, labels saved, gain of area, and what to know about them.
+
+        Where the data say so, also the classes seen in the end, the share of labels wasted on duplicates, and what is saved
+        in each unit. Methods are compared over the seeds that all of them have.
 
         Args:
             against: The method that the others are compared with.
             diverged_as: What a failed run's NaN count for, such as the accuracy of guessing; by default figures that such a
                 run belongs to are missing.
         """
-        return summary(self._counted(diverged_as), self.failures, against)
+        shared, left_out = self._on_shared_seeds()
+        if not shared.rows:
+            return f"Nothing can be compared: {left_out}."
+        over = {unit: _counted(shared.curves_over(unit), diverged_as) for unit in self.units}
+        return summary(
+            _counted(shared.curves, diverged_as),
+            self.failures,
+            against,
+            over=over,
+            counts=counts_in_the_end(shared.rows),
+            left_out=left_out,
+        )
 
     def sentence(self, *, against: str = "RANDOM", diverged_as: float | None = None) -> str:
         """Whether a method is better than `against` on average over the budgets, and how sure that is."""
-        return in_one_sentence(self._counted(diverged_as), against)
+        shared, left_out = self._on_shared_seeds()
+        if not shared.rows:
+            return f"Cannot be said: {left_out}."
+        return in_one_sentence(_counted(shared.curves, diverged_as), against)
 
-    def _counted(self, diverged_as: float | None) -> Curves:
-        return self.curves if diverged_as is None else self.curves.diverged_as(diverged_as)
+    def _on_shared_seeds(self) -> tuple[StudyResult, str]:
+        """The runs of the seeds that all methods have, and what is not among them."""
+        seeds = {method: set(self.curves.seeds(method)) for method in self.curves.methods}
+        shared = set.intersection(*seeds.values())
+        others = sorted(set.union(*seeds.values()) - shared)
+        if not others:
+            return self, ""
+        rest = StudyResult(tuple(row for row in self.rows if row.seed in shared))
+        if not shared:
+            return rest, "no seed was run with every method"
+        return rest, f"not all methods have runs of the seeds {listed(others)}, which are left out"
+
+
+def _curves(rows: Sequence[Measurement], budgets: Sequence[float], unit: str) -> Curves:
+    methods, seeds = [row.method for row in rows], [row.seed for row in rows]
+    return Curves.from_columns(methods, seeds, budgets, [row.figure for row in rows], unit=unit)
+
+
+def _counted(curves: Curves, diverged_as: float | None) -> Curves:
+    return curves if diverged_as is None else curves.diverged_as(diverged_as)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,17 +14,19 @@ from typing import Any
 import numpy as np
 
 from samplers.sampler import checked_count
-from scorers.checks import as_floats, check_finite, check_length, checked_item_ids, set_fields
+from scorers.checks import set_fields
 
 from ...config import SamplerConfig, SamplingMethod
 from ..hidden import HiddenLabels
+from .amounts import names_of_amounts
+from .folder import StudyFolder
 from .one_run import run_one
-from .records import Measurement, Runs, check_runs, keep_arguments, read_table, write_table
+from .records import COLUMNS, Measurement, Runs
 from .result import StudyResult
+from .rooms import room
 from .trainers import ORACLE, as_trainer, name_of_trainer
 from .workers import in_processes
 
-_NEED_MORE = (SamplingMethod.BALD, SamplingMethod.BATCH_BALD, SamplingMethod.PROTOTYPES)
 DEFAULT_METHODS = ("RANDOM", "UNCERTAINTY", "CORESET", "CORAL")
 
 
@@ -37,8 +41,9 @@ class Study:
 
     Args:
         data: The pool, its truth, and a test set that is not in the pool.
-        trainer: A function of features `(k, d)`, labels `(k,)` and a seed that gives a trained model with `predict_proba`
-            and `score`; or an estimator of scikit-learn, of which a copy is fitted each time.
+        trainer: A function of features `(k, ...)`, labels `(k, ...)` and a seed that gives a trained model with `score`, and
+            for methods that rank `predict_proba` or `scorer` (see `Model`); or an estimator of scikit-learn, of which a
+            copy is fitted each time.
         methods: Names of sampling methods, and `ORACLE`, which ranks by the true loss of the current model: a control
             that uncertainty tries to foresee, and no upper bound: what is lost most may be odd, or all alike. Or names of
             your own with the configurations they stand for; their number of items and seed are the study's.
@@ -50,7 +55,7 @@ class Study:
             change in its code is not seen.
 
     Raises:
-        ValueError: Budgets beyond the pool, an unknown method, or data that do not fit together.
+        ValueError: Budgets beyond the pool, an unknown method, or one that compares vectors where the data have none.
 
     Examples:
         >>> from sklearn.linear_model import LogisticRegression
@@ -75,8 +80,8 @@ class Study:
 
     def __post_init__(self) -> None:
         as_trainer(self.trainer)
-        _check_data(self.data)
         methods = _configs(self.methods)
+        _check_fit(self.data, methods)
         for name in ("n_start", "n_per_round", "n_rounds"):
             value = getattr(self, name)
             set_fields(self, **{name: checked_count(value, name)})
@@ -100,6 +105,7 @@ class Study:
         methods = {name: {**config.to_dict(), "n_samples": None, "seed": None} for name, config in self._configs.items()}
         return {
             "data": _digest(self.data),
+            "amounts": list(names_of_amounts(self.data)),
             "n_pool": len(self.data.item_ids),
             "n_test": len(self.data.test_labels),
             "trainer": self.trainer_name or name_of_trainer(self.trainer),
@@ -119,12 +125,14 @@ class Study:
     ) -> StudyResult:
         """Run what has not been run yet.
 
-        The projects that are replayed are in memory where the system has room there, or where TMPDIR says.
+        The projects that are replayed are in memory where the system has room there, or where TMPDIR says. Those that a
+        killed process has left there are removed by the next study.
 
         Args:
             folder: Where `study.csv` is kept, written whole after each run, and the arguments beside it in `study.json`; it
-                is made where there is none. A second start with the same arguments runs only what is missing. Runs that
-                failed are not missing: remove their rows to run them again. One process at a time.
+                is made where there is none. A second start with the same arguments runs only what is missing; so does one
+                with more seeds or more methods. With fewer, the folder keeps the runs of the others, and the result has
+                those asked for. Runs that failed are not missing: remove their rows to run them again.
             n_workers: Processes to share the runs; figures do not depend on it. The trainer and the data must be picklable
                 if it is more than 1. Matrix products take one thread each.
             on_run: Called with the number of runs that were finished since the last call, for a progress bar.
@@ -132,24 +140,23 @@ class Study:
         Raises:
             ValueError: The folder holds a study with other arguments, or a table that is not ours; the message says what
                 differs. Nothing is changed then.
+            InUse: Another process runs the study of this folder. Nothing is changed then.
             WorkerLost: A process was killed. Finished runs are kept.
         """
         n_workers = checked_count(n_workers, "n_workers")
-        home = None if folder is None else Path(folder)
-        runs: Runs = {}
-        if home is not None:
-            keep_arguments(home, self.arguments)
-            runs = read_table(home)
-            check_runs(home, runs, tuple(self._configs), self.seeds, self.n_rounds)
-            on_run(len(runs))
-        every = [(method, seed) for seed in self.seeds for method in self._configs]
-        missing = [key for key in every if key not in runs]
-        for rows in self._rows_of(missing, n_workers):
-            runs[rows[0].method, rows[0].seed] = rows
+        home = None if folder is None else StudyFolder(folder)
+        every = [(method, seed) for method in self._configs for seed in self.seeds]
+        with contextlib.nullcontext() if home is None else home.held():
+            runs: Runs = {} if home is None else home.begin(self.arguments)
+            missing = [(method, seed) for seed in self.seeds for method in self._configs if (method, seed) not in runs]
             if home is not None:
-                write_table(home, self._in_order(runs))
-            on_run(1)
-        return StudyResult(tuple(self._in_order(runs)))
+                on_run(len(every) - len(missing))
+            for rows in self._rows_of(missing, n_workers):
+                runs[rows[0].method, rows[0].seed] = rows
+                if home is not None:
+                    home.write(runs)
+                on_run(1)
+        return StudyResult(tuple(row for key in every for row in runs[key]))
 
     @property
     def _configs(self) -> Mapping[str, SamplerConfig]:
@@ -157,11 +164,16 @@ class Study:
         return self.methods
 
     def _rows_of(self, keys: Sequence[tuple[str, int]], n_workers: int) -> Iterator[tuple[Measurement, ...]]:
-        if n_workers == 1 or len(keys) < 2:
-            return map(self._run_one, keys)
-        return in_processes(self._run_one, keys, min(n_workers, len(keys)), culprit="the trainer")
+        if not keys:
+            return
+        with room() as folder:
+            run = functools.partial(self._run_one, folder)
+            if n_workers == 1 or len(keys) == 1:
+                yield from map(run, keys)
+            else:
+                yield from in_processes(run, keys, min(n_workers, len(keys)), culprit="the trainer")
 
-    def _run_one(self, key: tuple[str, int]) -> tuple[Measurement, ...]:
+    def _run_one(self, folder: Path, key: tuple[str, int]) -> tuple[Measurement, ...]:
         method, seed = key
         return run_one(
             self.data,
@@ -172,11 +184,8 @@ class Study:
             n_start=self.n_start,
             n_per_round=self.n_per_round,
             n_rounds=self.n_rounds,
+            room=folder,
         )
-
-    def _in_order(self, runs: Runs) -> list[Measurement]:
-        keys = [(method, seed) for method in self._configs for seed in self.seeds]
-        return [row for key in keys if key in runs for row in runs[key]]
 
 
 def _configs(methods: Sequence[str] | Mapping[str, SamplerConfig]) -> dict[str, SamplerConfig]:
@@ -200,36 +209,29 @@ def _configs(methods: Sequence[str] | Mapping[str, SamplerConfig]) -> dict[str, 
             found[name] = config
     if not found:
         raise ValueError("methods is empty; expected at least one, such as RANDOM")
-    for name, config in found.items():
-        if config.method in _NEED_MORE:
-            raise ValueError(
-                f"{name} reads more than the class probabilities of one model, all that a study has; leave it out"
-            )
     return found
 
 
-def _check_data(data: HiddenLabels) -> None:
-    ids = checked_item_ids(data.item_ids)
-    for rows, labels, names, part in (
-        (data.features, data.labels, ids, ""),
-        (data.test_features, data.test_labels, tuple(f"row {row}" for row in range(len(data.test_labels))), "test_"),
-    ):
-        features = as_floats(rows, f"{part}features", "(n, d)")
-        check_length(len(features), len(names), f"{part}features", "items")
-        check_length(len(labels), len(names), f"{part}labels", "items")
-        check_finite(features, f"{part}features", lambda row, names=names: repr(names[row]))  # type: ignore[misc]
-    if not len(data.test_labels):
-        raise ValueError("test_labels is empty; expected items to measure models on")
-    if data.test_features.shape[1] != data.features.shape[1]:
-        raise ValueError(
-            f"test_features has {data.test_features.shape[1]} dimensions, features {data.features.shape[1]}; "
-            "expected the same"
-        )
+def _check_fit(data: HiddenLabels, methods: Mapping[str, SamplerConfig]) -> None:
+    if data.embeddings is None and data.features.ndim != 2:
+        for name, config in methods.items():
+            if config.sampler().needs_vectors:
+                raise ValueError(
+                    f"{name} compares items by vectors, and the data have none: features has shape {data.features.shape}; "
+                    "give HiddenLabels embeddings of shape (n, d)"
+                )
+    taken = [unit for unit in data.amounts if unit in COLUMNS]
+    if taken:
+        raise ValueError(f"amounts has the unit {taken[0]!r}, which is a column of every study; choose another name")
 
 
 def _digest(data: HiddenLabels) -> str:
     sha = hashlib.sha256("\0".join(data.item_ids).encode("utf-8", "surrogatepass"))
-    for array in (data.features, data.labels, data.test_features, data.test_labels):
-        sha.update(f"\0{array.dtype.str}{array.shape}".encode())
-        sha.update(np.ascontiguousarray(array).data)
+    arrays = {name: getattr(data, name) for name in ("features", "labels", "test_features", "test_labels")}
+    for name in ("embeddings", "groups"):
+        if getattr(data, name) is not None:
+            arrays[name] = getattr(data, name)
+    for name, array in {**arrays, **{f"amount {unit}": amount for unit, amount in data.amounts.items()}}.items():
+        sha.update(f"\0{name} {array.dtype.str}{array.shape}".encode("utf-8", "surrogatepass"))
+        sha.update(np.ascontiguousarray(array).view(np.uint8).data)
     return f"sha256:{sha.hexdigest()}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from ..figures import Curves, Figure, Gain, Saving, gain_of_area, labels_saved_at, performance_at
+from .amounts import CLASSES, DUPLICATES
 from .trainers import ORACLE
 
 _WIDTH = 80
@@ -16,13 +18,24 @@ _ALPHA = 0.05
 _MOST_FAILURES = 5
 
 
-def summary(curves: Curves, failures: Mapping[tuple[str, int], str], against: str) -> str:
-    """The table of a study, and below it what has to be known to read it.
+def summary(
+    curves: Curves,
+    failures: Mapping[tuple[str, int], str],
+    against: str,
+    *,
+    over: Mapping[str, Curves] | None = None,
+    counts: Mapping[str, Mapping[str, float]] | None = None,
+    left_out: str = "",
+) -> str:
+    """The tables of a study, and below them what has to be known to read them.
 
     Args:
-        curves: All runs.
+        curves: All runs to compare.
         failures: Method and seed to the reason.
         against: The method that the others are compared with.
+        over: Unit to the same runs over what the labels took in it.
+        counts: By what was counted, method to its mean in the end.
+        left_out: What is not among the runs.
     """
     limits = curves.shared_range()
     if limits is None:
@@ -30,6 +43,7 @@ def summary(curves: Curves, failures: Mapping[tuple[str, int], str], against: st
     end = limits[1]
     n_seeds = min(len(curves.seeds(method)) for method in curves.methods)
     notes = [] if against in curves.methods else [f"{against} is not in the study: nothing to compare with"]
+    notes += [left_out] if left_out else []
     rows: list[Sequence[str]] = [_HEADER]
     for method in curves.methods:
         final = performance_at(curves, method, end)
@@ -50,12 +64,70 @@ def summary(curves: Curves, failures: Mapping[tuple[str, int], str], against: st
         "p by the paired t-test, for each method alone."
     )
     lines.append(_wrapped(said))
+    if over and against in curves.methods and len(curves.methods) > 1:
+        lines += _savings_by_unit({curves.unit: curves, **over}, against, notes)
+    if counts:
+        lines += _counts_in_the_end(curves.methods, counts)
     if n_seeds < _FEWEST_SEEDS:
         notes.append(f"{n_seeds} seeds are few: take {_FEWEST_SEEDS} or more before you believe an interval")
     notes += [f"{method}, seed {seed} failed: {why}" for (method, seed), why in list(failures.items())[:_MOST_FAILURES]]
     if len(failures) > _MOST_FAILURES:
         notes.append(f"{len(failures)} runs failed in all")
     return "\n".join([*lines, *(_wrapped(f"note: {note}") for note in dict.fromkeys(notes))])
+
+
+def _savings_by_unit(over: Mapping[str, Curves], against: str, notes: list[str]) -> list[str]:
+    """What each method saves in each unit, images first, for what the other reaches with as much as every run of it took.
+
+    Why a saving is not known is added to the notes, except in images, where it stands already.
+    """
+    first = next(iter(over.values()))
+    others = [method for method in first.methods if method != against]
+    columns = {"share saved": others}
+    ends = []
+    for unit, curves in over.items():
+        limits = curves.shared_range(against)
+        columns[unit] = ["-"] * len(others)
+        if limits is None:
+            notes.append(f"{unit} saved: no number of {unit} is covered by every run of {against}")
+            continue
+        savings = {method: labels_saved_at(curves, method, limits[1], against=against) for method in others}
+        columns[unit] = [_saved(saving) for saving in savings.values()]
+        ends.append(f"{limits[1]:,.0f} {unit}")
+        if curves is not first:
+            unknown = {method: saving.share for method, saving in savings.items() if saving.share.value is None}
+            notes.extend(f"{unit} saved by {method}: {share}" for method, share in unknown.items())
+    said = f"Saved on the way to what {against} has after {', '.join(ends)}: each unit for itself."
+    return ["", *_blocks(columns), "", _wrapped(said)] if ends else []
+
+
+def _counts_in_the_end(methods: Sequence[str], counts: Mapping[str, Mapping[str, float]]) -> list[str]:
+    columns = {"in the end": list(methods)}
+    if CLASSES in counts:
+        columns["classes seen"] = [_mean(counts[CLASSES][method], ".1f") for method in methods]
+    if DUPLICATES in counts:
+        columns["wasted on duplicates"] = [_mean(counts[DUPLICATES][method], ".0%") for method in methods]
+    return ["", *_blocks(columns)]
+
+
+def _blocks(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """A table of 80 columns; what does not fit stands in further ones below, each with the first column again."""
+    titles = [_clipped(title, _WIDTH // 3) for title in columns]
+    widths = [max(map(len, (title, *cells))) for title, cells in zip(titles, columns.values())]
+    blocks: list[list[int]] = []
+    for place in range(1, len(titles)):
+        taken = sum(widths[other] + 2 for other in (blocks[-1] if blocks else ()))
+        if not blocks or widths[0] + taken + 2 + widths[place] > _WIDTH:
+            blocks.append([])
+        blocks[-1].append(place)
+    table = [titles, *zip(*columns.values())]
+    lines = []
+    for number, places in enumerate(blocks):
+        lines += [""] if number else []
+        for row in table:
+            cells = (row[place].rjust(widths[place]) for place in places)
+            lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    return lines
 
 
 def in_one_sentence(curves: Curves, against: str) -> str:
@@ -124,13 +196,20 @@ def _gain(gain: Gain) -> str:
     return f"{gain.absolute.value:+.4f}{reach}"
 
 
+def _mean(number: float, form: str) -> str:
+    return "-" if math.isnan(number) else format(number, form)
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
 def _p(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _line(cells: Sequence[str]) -> str:
-    clipped = [cell if len(cell) <= width else f"{cell[: width - 3]}..." for cell, width in zip(cells, _WIDTHS)]
-    first, *others = clipped
+    first, *others = map(_clipped, cells, _WIDTHS)
     return "  ".join([first.ljust(_WIDTHS[0]), *(cell.rjust(width) for cell, width in zip(others, _WIDTHS[1:]))]).rstrip()
 
 

@@ -3,30 +3,70 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
+
+from scorers import Scorer, Scores
 
 ORACLE = "ORACLE"
 """The method that ranks by the true loss of the current model, which nobody knows outside of a study: a control."""
 
 
 class Model(Protocol):
-    """What a trainer gives. If it has `classes_`, as scikit-learn's do, they name the columns; else column j is class j."""
+    """What a trainer gives; for methods that rank also `HasProbabilities` or `HasScorer`."""
 
-    def predict_proba(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """`(n, c)` class probabilities."""
-        ...
-
-    def score(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
+    def score(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
         """The figure of the study on the test set, higher is better: accuracy in `[0, 1]`, say."""
         ...
 
 
-Trainer = Callable[[npt.NDArray[np.float64], npt.NDArray[np.int64], int], Model]
-"""`(k, d)` features, `(k,)` labels and a seed to a trained model; the seed is for all that is random in training."""
+class HasProbabilities(Protocol):
+    """A model that classifies.
+
+    If it has `classes_`, as scikit-learn's do, they name the columns; else column j is class j.
+    """
+
+    def predict_proba(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """`(n, c)` class probabilities, or `(n, t, c)` of the t members of a committee."""
+        ...
+
+
+class HasScorer(Protocol):
+    """A model of another task, or with scores of its own."""
+
+    def scorer(self, item_ids: Sequence[str], x: npt.NDArray[Any]) -> Scorer[Any] | Scores:
+        """A scorer of what it predicts for items, such as `ScorerObjectDetection(DetectionPredictions(item_ids, ...))`."""
+        ...
+
+
+class HasLoss(Protocol):
+    """A model that knows its own loss, which ORACLE ranks by."""
+
+    def true_loss(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """`(n,)` losses."""
+        ...
+
+
+def has_probabilities(model: object) -> TypeGuard[HasProbabilities]:
+    """Whether a model predicts class probabilities."""
+    return callable(getattr(model, "predict_proba", None))
+
+
+def has_scorer(model: object) -> TypeGuard[HasScorer]:
+    """Whether a model brings a scorer."""
+    return callable(getattr(model, "scorer", None))
+
+
+def has_loss(model: object) -> TypeGuard[HasLoss]:
+    """Whether a model knows its own loss."""
+    return callable(getattr(model, "true_loss", None))
+
+
+Trainer = Callable[[npt.NDArray[Any], npt.NDArray[Any], int], Model]
+"""`(k, ...)` features, `(k, ...)` labels and a seed to a trained model; the seed is for all that is random in training."""
 
 
 class EstimatorTrainer:
@@ -35,7 +75,7 @@ class EstimatorTrainer:
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
-    def __call__(self, features: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], seed: int) -> Model:
+    def __call__(self, features: npt.NDArray[Any], labels: npt.NDArray[Any], seed: int) -> Model:
         """Fit a copy."""
         from sklearn.base import clone  # loads scikit-learn, which takes a second  # noqa: PLC0415
 
@@ -81,9 +121,7 @@ def name_of_trainer(trainer: Any) -> str:
     return " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", name).split())
 
 
-def true_loss(
-    model: Model, probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def true_loss(model: object, probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """`(n,)` cross-entropy `-log p` of the true class; of a class that the model does not know, that of the least float.
 
     Args:

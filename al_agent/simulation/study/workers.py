@@ -46,9 +46,9 @@ def in_processes(
             "n_workers=1"
         ) from error
     context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
+    executor = concurrent.futures.ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin, initargs=(packed,))
     try:
-        for future in concurrent.futures.as_completed([executor.submit(_call, packed, task) for task in tasks]):
+        for future in concurrent.futures.as_completed([executor.submit(_call, task) for task in tasks]):
             yield cast(_Result, future.result())
     except BrokenProcessPool as error:
         raise WorkerLost(
@@ -60,14 +60,23 @@ def in_processes(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+_packed: list[bytes] = []
+
+
+def _begin(packed: bytes) -> None:
+    _packed.append(packed)
+    _end_with_parent()
+
+
 @functools.lru_cache(maxsize=1)
-def _unpacked(packed: bytes) -> Callable[[object], object]:
-    work: Callable[[object], object] = pickle.loads(packed)  # what this very program packed
+def _unpacked() -> Callable[[object], object]:
+    work: Callable[[object], object] = pickle.loads(_packed[0])  # what this very program packed
+    _packed.clear()
     return work
 
 
-def _call(packed: bytes, task: object) -> object:
-    return _unpacked(packed)(task)
+def _call(task: object) -> object:
+    return _unpacked()(task)
 
 
 def _end_with_parent() -> None:

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from al_agent import Embeddings
 from al_agent.cli import main
+from al_agent.simulation.study.folder import StudyFolder
 
 SMALL = ("--seeds", "2", "--start", "15", "--per-round", "10", "--rounds", "2", "--methods", "uncertainty")
 
@@ -42,7 +43,9 @@ def test_a_table_a_picture_and_one_sentence(digits: Path, tmp_path: Path, capsys
     assert all(len(line) <= 80 for line in lines), printed.out
     assert lines[0] == "Cannot be said: 2 seeds are too few; take 5 or more."
     assert [line.split()[0] for line in lines[4:7]] == ["method", "RANDOM", "UNCERTAINTY"]
-    assert "160 items in the pool, 40 held out; 10 classes" in lines
+    assert "160 items in the pool, 40 held out, of each class its share; 10 classes" in lines
+    seen = lines.index("in the end   classes seen")
+    assert [line.split()[0] for line in lines[seen + 1 : seen + 3]] == ["RANDOM", "UNCERTAINTY"]
     assert "1 vectors have no label and were left out" in lines
     with (tmp_path / "out" / "study.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -72,6 +75,10 @@ def test_one_object_for_programs_and_a_study_that_is_there_is_not_run_again(
     differences = np.array(found["mean_accuracy"]) - random
     assert found["gain"]["value"] == pytest.approx((differences[1] + differences[2] / 2) / 2)
     assert (results[0]["failures"], results[0]["n_pool"], results[0]["n_test"]) == ([], 160, 40)
+    assert (results[0]["stratified"], results[0]["n_classes"]) == (True, 10)
+    seen = found["mean_classes_seen"]
+    assert seen[0] == results[0]["methods"]["RANDOM"]["mean_classes_seen"][0]
+    assert 5 < seen[0] <= seen[1] <= seen[2] <= 10
     assert main(words(digits, tmp_path, "--per-round", "11")) == 1
     assert "n_per_round was 10, now 11" in capsys.readouterr().err
 
@@ -99,10 +106,47 @@ def test_a_folder_of_classes_and_the_vectors_that_embed_makes_of_it(
     assert "image 'alone.png' lies in" in capsys.readouterr().err
 
 
+def test_a_method_is_added_to_a_study_that_is_there_and_the_others_stay(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(digits, tmp_path)) == 0
+    before = (tmp_path / "study.csv").read_text().splitlines()
+    capsys.readouterr()
+    assert main([*words(digits, tmp_path, "--json")[:-3], "--methods", "coreset", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result["methods"]) == ["RANDOM", "CORESET"]
+    after = (tmp_path / "study.csv").read_text().splitlines()
+    assert after[: len(before)] == before  # to the second that they took
+    assert [line.split(",")[0] for line in after[len(before) :]] == ["CORESET"] * 6
+
+
+def test_a_study_that_another_process_runs_is_left_alone(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with StudyFolder(tmp_path).held():
+        assert main(words(digits, tmp_path)) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"another process runs the study in '{tmp_path}'; wait until it has ended, or name another folder" in said
+    assert not (tmp_path / "study.json").exists()
+
+
+def test_a_plain_split_draws_from_all_and_one_by_class_that_cannot_be_is_refused(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(digits, tmp_path / "out", "--not-stratified")) == 0
+    assert "160 items in the pool, 40 held out, drawn from all; 10 classes" in capsys.readouterr().out
+    assert main(words(digits, tmp_path / "out", "--stratified", "--test-share", "0.04")) == 1
+    assert "the split cannot be stratified: one side has 8 items for 10 classes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [
         (["--rounds", "15"], "--start 15 and 15 rounds of 10 ask for 165 labels, and the pool has 160 items"),
+        (
+            ["--methods", "bald"],
+            "BALD compares the members of a committee, and the logistic regression is one",
+        ),
         (["--methods", "magic"], "unknown sampling method 'MAGIC'"),
         (["--test-share", "1"], "--test-share is 1.0; expected a share above 0 and below 1"),
         (["--seeds", "0"], "--seeds is 0; expected 1 or more"),
@@ -148,4 +192,4 @@ def test_a_start_of_one_class_guesses_that_class(tmp_path: Path, capsys: pytest.
     assert main(["simulate", *files, *study]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["failures"] == []
-    assert result["methods"]["RANDOM"]["mean_accuracy"][0] >= 0.9  # of 20 held out, at most two are rare
+    assert result["methods"]["RANDOM"]["mean_accuracy"][0] == 0.95  # of 20 held out one is rare
