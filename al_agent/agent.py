@@ -186,9 +186,9 @@ class ActiveLearningAgent:
 
         Args:
             config: What to pick.
-            scorer: A scorer, or its scores, for the methods that use a score; a scorer, or its predictions, for those that
-                read class probabilities (BADGE, and BALD and BATCH_BALD those of a committee). It covers the query set or
-                the unlabeled set, in any order.
+            scorer: A scorer, or its scores, for the methods that use a score (AUTO can do without); a scorer, or its
+                predictions, for those that read class probabilities (BADGE, and BALD and BATCH_BALD those of a committee).
+                It covers the query set or the unlabeled set, in any order.
             push: False is the dry run: the round is noted and nothing is sent. `push()` sends it later.
             preannotate: Predictions that annotators are shown with the picks, where the platform can: the likeliest class,
                 or the boxes. They are kept with the round, for a push that is finished later.
@@ -214,7 +214,7 @@ class ActiveLearningAgent:
         if verify:
             self._check_can("verify", "reading back")
         sampler = config.sampler()
-        scores = _scores(scorer) if sampler.needs_scores else None
+        scores = _scores(scorer) if sampler.takes_scores else None
         if sampler.needs_scores and scores is None:
             raise ValueError(
                 f"{config.method} ranks by a score; pass a scorer, for example ScorerClassification(predictions)"
@@ -227,7 +227,7 @@ class ActiveLearningAgent:
                 f"the strategies read the column {columns[0]!r}; pass metadata=Metadata(item_ids, columns) to the agent"
             )
         predictions = _predictions(scorer, str(config.method)) if sampler.needs_probabilities else None
-        embeddings = self._embeddings if sampler.needs_vectors else None
+        embeddings = self._embeddings if sampler.takes_vectors else None
         score_name = None if scores is None else scores.name_or_default(config.score)
 
         self.refresh()

@@ -16,6 +16,7 @@ from samplers import (
     Engine,
     LocalEngine,
     Sampler,
+    SamplerAuto,
     SamplerBadge,
     SamplerBald,
     SamplerBatchBald,
@@ -49,6 +50,8 @@ class SamplingMethod(str, Enum):
         (True, 'UNCERTAINTY')
     """
 
+    AUTO = "AUTO"
+    """For those who do not want to choose: coverage of the embeddings, weighted by the score as labels grow in number."""
     RANDOM = "RANDOM"
     """Uniformly at random: the baseline."""
     UNCERTAINTY = "UNCERTAINTY"
@@ -266,6 +269,7 @@ class SamplerConfig:
 _SAMPLERS: dict[SamplingMethod, type[Sampler]] = {
     SamplingMethod(cls.method): cls
     for cls in (
+        SamplerAuto,
         *(SamplerRandom, SamplerUncertainty, SamplerBatchUncertainty, SamplerCoreset, SamplerCoral, SamplerJoint),
         *(SamplerTypiClust, SamplerTypiClustMargin, SamplerMaxHerding, SamplerUHerding, SamplerProbCover),
         *(SamplerClusterMargin, SamplerBadge, SamplerBald, SamplerBatchBald, SamplerPrototypes),

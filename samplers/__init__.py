@@ -1,5 +1,6 @@
 """Samplers: a pool in, an ordered batch out. Needs numpy alone."""
 
+from .auto import SamplerAuto
 from .badge import SamplerBadge
 from .bald import SamplerBald, SamplerBatchBald
 from .batch_uncertainty import SamplerBatchUncertainty
@@ -51,6 +52,7 @@ __all__ = [
     "Pool",
     "Quality",
     "Sampler",
+    "SamplerAuto",
     "SamplerBadge",
     "SamplerBald",
     "SamplerBatchBald",

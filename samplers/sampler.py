@@ -62,6 +62,16 @@ class Sampler(ABC):
         return False
 
     @property
+    def takes_scores(self) -> bool:
+        """Whether scores are used where the pool has them; a method may take what it does not need."""
+        return self.needs_scores
+
+    @property
+    def takes_vectors(self) -> bool:
+        """Whether vectors are used where the pool has them."""
+        return self.needs_vectors
+
+    @property
     def metric_used(self) -> str | None:
         """The metric that items are compared by, if any."""
         return getattr(self, "metric", None)
@@ -102,9 +112,9 @@ class Sampler(ABC):
             raise ValueError(f"n_samples is {wanted:,}, and {n_candidates:,} items can be picked; ask for no more than that")
         if self.needs_scores and pool.scores is None:
             raise ValueError(f"{self.method} ranks by a score, and the pool has none; pass a scorer")
-        if self.needs_vectors:
-            if pool.vectors is None:
-                raise ValueError(f"{self.method} compares embeddings, and the pool has none; pass embeddings")
+        if self.needs_vectors and pool.vectors is None:
+            raise ValueError(f"{self.method} compares embeddings, and the pool has none; pass embeddings")
+        if self.takes_vectors and pool.vectors is not None:
             check_vectors(pool)
         if self.needs_probabilities and pool.probabilities is None:
             raise ValueError(

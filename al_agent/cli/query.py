@@ -130,21 +130,26 @@ def query(
     sampler = config.sampler()
     if sampler.needs_probabilities:
         raise typer.BadParameter(f"{config.method} reads class probabilities, which scores do not hold; use it from Python")
-    score_file = _needed(
-        scores, [project / SCORES_FILE], sampler.needs_scores, f"{config.method} needs scores: al-agent score"
+    score_file = _file(
+        scores,
+        [project / SCORES_FILE],
+        f"{config.method} needs scores: al-agent score",
+        is_needed=sampler.needs_scores,
+        is_taken=sampler.takes_scores,
     )
-    vector_file = _needed(
+    vector_file = _file(
         embeddings,
         [project / file for file in EMBEDDINGS_FILES],
-        sampler.needs_vectors,
         f"{config.method} needs embeddings: al-agent embed, or --embeddings FILE",
+        is_needed=sampler.needs_vectors,
+        is_taken=sampler.takes_vectors,
     )
     needs_columns = isinstance(sampler, SamplerJoint) and bool(sampler.columns)
     fact_files = metadata or []
     if not fact_files:
-        may_use = isinstance(sampler, SamplerPrototypes) and (project / METADATA_FILE).exists()
         complaint = "the strategies need columns: --metadata FILE"
-        found = _needed(None, [project / METADATA_FILE], needs_columns or may_use, complaint)
+        may_use = isinstance(sampler, SamplerPrototypes)
+        found = _file(None, [project / METADATA_FILE], complaint, is_needed=needs_columns, is_taken=may_use)
         fact_files = [] if found is None else [found]
     agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file, fact_files)
     values = None if score_file is None else Scores.load(score_file)
@@ -209,13 +214,12 @@ def _read_options(given: list[str]) -> dict[str, Any]:
     return options
 
 
-def _needed(given: Path | None, defaults: Sequence[Path], is_needed: bool, complaint: str) -> Path | None:
+def _file(given: Path | None, defaults: Sequence[Path], complaint: str, *, is_needed: bool, is_taken: bool) -> Path | None:
+    """The file that was given, or the default that is there, if the method takes one."""
     if given is not None:
         return given
-    if not is_needed:
-        return None
-    found = next((path for path in defaults if path.exists()), None)
-    if found is None:
+    found = next((path for path in defaults if path.exists()), None) if is_needed or is_taken else None
+    if found is None and is_needed:
         first, *others = defaults
         raise typer.BadParameter(f"{complaint} (looked for {', '.join([str(first), *(path.name for path in others)])})")
     return found

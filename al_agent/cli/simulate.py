@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..embedding import Embeddings
 from ..report.learning_curves import draw_learning_curves
 from ..simulation.figures import gain_of_area, labels_saved_at
 from ..simulation.study import Study, StudyResult
@@ -19,6 +18,7 @@ from ..simulation.study.labeled_vectors import LogisticTrainer, hide_labels, rea
 from ..simulation.study.scoring import OF_COMMITTEES
 from ..simulation.study.split import can_be_stratified
 from ..simulation.study.study import DEFAULT_METHODS
+from .labeled_images import vectors_for
 from .options import AsJson
 from .output import WIDTH, on_one_line, progress, show
 
@@ -36,8 +36,11 @@ def simulate(
         ),
     ],
     embeddings: Annotated[
-        Path, typer.Option(help="Vectors of these items, as al-agent embed writes them.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            help="Vectors of these items, as al-agent embed writes them.", show_default="those in the folder, or made now"
+        ),
+    ] = None,
     test_share: Annotated[float, typer.Option(help="Share of the items held out to measure on.")] = 0.2,
     stratified: Annotated[
         bool | None,
@@ -72,7 +75,11 @@ def simulate(
     The labels are hidden and revealed as each method asks for them; a logistic regression on the vectors learns from
     them, and is measured on items held out.
 
-    Example: al-agent simulate photos --embeddings photos/embeddings.npz
+    Examples:
+
+    al-agent simulate photos
+
+    al-agent simulate labels.csv --embeddings vectors.parquet --methods auto --methods badge --seeds 10 --workers 2
     """
     names = list(dict.fromkeys(name.upper() for name in methods or DEFAULT_METHODS))
     if _AGAINST not in names:
@@ -84,8 +91,8 @@ def simulate(
         raise typer.BadParameter(f"--workers is {workers}; expected 1 or more")
     if not 0 < test_share < 1:
         raise typer.BadParameter(f"--test-share is {test_share}; expected a share above 0 and below 1")
-    label_of = read_labels(labels)
-    vectors = Embeddings.load(embeddings)
+    label_of = _without_results(read_labels(labels), labels, output)
+    vectors, of_vectors = vectors_for(labels, label_of, embeddings, output)
     if stratified is None:
         stratified = can_be_stratified(list(label_of.values()), test_share)
     data = hide_labels(label_of, vectors, test_share=test_share, stratified=stratified)
@@ -116,6 +123,7 @@ def simulate(
             f"{'of each class its share' if stratified else 'drawn from all'}; {n_classes:,} classes",
             WIDTH,
         ),
+        *([of_vectors] if of_vectors else []),
         *([f"{n_left_out:,} vectors have no label and were left out"] if n_left_out else []),
         f"All measurements: {output / 'study.csv'}",
         f"The curves as a picture: {plot}" if plot else f"No picture of the curves: {why_no_plot}",
@@ -136,6 +144,15 @@ def simulate(
         "\n".join(lines),
         as_json=as_json,
     )
+
+
+def _without_results(label_of: dict[str, str], labels: Path, output: Path) -> dict[str, str]:
+    """Without the pictures of an earlier start, where the results lie among the images."""
+    home, results = labels.resolve(), output.resolve()
+    if home not in results.parents:
+        return label_of
+    inside = f"{results.relative_to(home).as_posix()}/"
+    return {item_id: label for item_id, label in label_of.items() if not item_id.startswith(inside)}
 
 
 def _figures(result: StudyResult, method: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from samplers import Sampler
 from scorers import (
     ClassificationPredictions,
     DetectionPredictions,
@@ -44,7 +43,7 @@ def scores_of(
     """
     sampler = config.sampler()
     is_needed = sampler.needs_scores or sampler.needs_probabilities
-    if not (is_needed or may_take_scores(sampler)):
+    if not (is_needed or sampler.takes_scores):
         return None
     item_ids = [data.item_ids[row] for row in rows.tolist()]
     features = data.features[rows]
@@ -60,11 +59,6 @@ def scores_of(
             "scorer(item_ids, x)"
         )
     return None
-
-
-def may_take_scores(sampler: Sampler) -> bool:
-    """Whether a method reads scores or probabilities where there are any, and does without them too."""
-    return bool(getattr(sampler, "takes_scores", False))
 
 
 def likeliest_classes(scores: Scorer[Any] | Scores | None) -> npt.NDArray[Any] | None:

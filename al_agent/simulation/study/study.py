@@ -27,7 +27,7 @@ from .rooms import room
 from .trainers import ORACLE, as_trainer, name_of_trainer
 from .workers import in_processes
 
-DEFAULT_METHODS = ("RANDOM", "UNCERTAINTY", "CORESET", "CORAL")
+DEFAULT_METHODS = ("RANDOM", "AUTO", "UNCERTAINTY", "CORESET", "CORAL")
 
 
 @dataclass(frozen=True, eq=False)

@@ -193,3 +193,52 @@ def test_a_start_of_one_class_guesses_that_class(tmp_path: Path, capsys: pytest.
     result = json.loads(capsys.readouterr().out)
     assert result["failures"] == []
     assert result["methods"]["RANDOM"]["mean_accuracy"][0] == 0.95  # of 20 held out one is rare
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder for each of three digits, with 20 images each."""
+    data = load_digits()
+    for digit in range(3):
+        (tmp_path / "photos" / f"class {digit}").mkdir(parents=True)
+        for row in np.flatnonzero(data.target == digit)[:20].tolist():
+            dots = np.kron(data.images[row] * 15, np.ones((4, 4))).astype(np.uint8)
+            Image.fromarray(dots).save(tmp_path / "photos" / f"class {digit}" / f"{row}.png")
+    return tmp_path / "photos"
+
+
+FEW = ("--seeds", "2", "--start", "6", "--per-round", "3", "--rounds", "2", "--methods", "auto")
+
+
+def test_from_a_folder_of_images_alone_to_a_table(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = photos / "results"  # among the images, whose picture is no image of a class at the next start
+    said = []
+    for _ in range(2):
+        assert main(["simulate", str(photos), "--output", str(output), *FEW]) == 0
+        said.append(capsys.readouterr().out)
+        made = (output / "embeddings.npz").stat().st_mtime_ns
+    assert said[0] == said[1]
+    assert (output / "embeddings.npz").stat().st_mtime_ns == made
+    assert "48 items in the pool, 12 held out, of each class its share; 3 classes" in said[0]
+    assert "Vectors: patch features of the images" in said[0]
+    assert not (output / "embeddings.npz.part").exists()
+    assert len(Embeddings.load(output / "embeddings.npz")) == 60
+
+
+def test_vectors_that_lie_in_the_folder_are_taken(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["embed", str(photos), "--dimensions", "5"]) == 0
+    assert main(["simulate", str(photos), "--output", str(tmp_path / "results"), *FEW]) == 0
+    assert f"Vectors: {photos / 'embeddings.npz'}" in capsys.readouterr().out
+    assert not (tmp_path / "results" / "embeddings.npz").exists()
+
+
+def test_an_image_that_cannot_be_read_is_named_and_a_table_needs_vectors(
+    photos: Path, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "class 1" / "broken.png").write_bytes(b"no image")
+    assert main(["simulate", str(photos), "--output", str(tmp_path / "results"), *FEW]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "1 of 61 images cannot be read, the first is" in error
+    assert "broken.png" in error
+    assert main(["simulate", str(digits / "labels.csv"), "--output", str(tmp_path / "results"), *FEW]) == 2
+    assert "name their vectors with --embeddings FILE" in " ".join(capsys.readouterr().err.split())
