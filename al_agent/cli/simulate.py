@@ -183,15 +183,8 @@ def _check_one_model(names: Sequence[str]) -> None:
 
 
 def _draw(path: Path, result: StudyResult) -> tuple[Path | None, str]:
-    curves = result.curves
-    budgets = curves.shared_budgets()
-    lines = {}
-    for method in curves.methods:
-        values = curves.at(method, budgets)
-        error = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(len(budgets))
-        lines[method] = (values.mean(axis=0), error)
     try:
-        draw_learning_curves(path, "What each method made of its labels", budgets.astype(np.int64), lines)
+        draw_learning_curves(path, "What each method made of its labels", *result.curves.means_and_errors())
     except ImportError as problem:
         return None, str(problem)
     return path, ""

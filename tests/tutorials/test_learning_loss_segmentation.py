@@ -111,6 +111,15 @@ def test_the_zip_of_the_repository_gives_the_same_frames_at_the_wanted_size(tmp_
     assert frames.image("frame_03.png").shape == (3, 12, 16)
 
 
+@pytest.mark.parametrize("is_repository", [False, True])
+def test_the_pool_may_have_the_validation_split_too(tmp_path: Path, is_repository: bool) -> None:
+    path = write_zip(tmp_path / "camvid.zip", is_repository=is_repository)
+    frames = Frames(path, pool_splits=("train", "val"))
+    ending = "png" if is_repository else "jpg"
+    assert sorted(frames.pool) == [f"frame_{number:02d}.{ending}" for number in range(11)]
+    assert frames.test == tuple(f"frame_{number:02d}.{ending}" for number in range(11, 15))
+
+
 def test_fewer_frames_are_spread_over_the_video(tmp_path: Path) -> None:
     frames = Frames(write_zip(tmp_path / "camvid.zip"), n_pool=4, n_test=99)
     assert frames.pool == ("frame_00.jpg", "frame_03.jpg", "frame_06.jpg", "frame_09.jpg")

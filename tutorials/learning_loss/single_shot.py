@@ -134,11 +134,12 @@ def overlaps(boxes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         >>> overlaps(torch.tensor([[0.0, 0.0, 0.5, 0.5]]), torch.tensor([[0.0, 0.0, 0.5, 1.0]])).tolist()
         [[0.5]]
     """
-    boxes = boxes[..., None, :]
-    sides = torch.minimum(boxes[..., 2:], others[:, 2:]) - torch.maximum(boxes[..., :2], others[:, :2])
-    shared = sides.clamp(min=0).prod(dim=-1)
-    area, other_area = ((each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, others))
-    return shared / (area + other_area - shared)
+    x0, y0, x1, y1 = (boxes[..., [column]] for column in range(4))
+    left, top, right, bottom = others.unbind(dim=1)
+    width = (torch.minimum(x1, right) - torch.maximum(x0, left)).clamp(min=0)
+    height = (torch.minimum(y1, bottom) - torch.maximum(y0, top)).clamp(min=0)
+    shared = width * height
+    return shared / ((x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - shared)
 
 
 def matched(targets: torch.Tensor, priors: torch.Tensor) -> torch.Tensor:

@@ -222,6 +222,19 @@ class Curves:
                 raise ValueError(f"the run of {method} with seed {seed}: {error}") from error
         return np.stack(rows)
 
+    def means_and_errors(self) -> tuple[Vector, dict[str, tuple[Vector, Vector]]]:
+        """What a picture shows: the shared budgets `(k,)`, and of each method `(k,)` means and `(k,)` standard errors.
+
+        The error is `std(ddof=1) / sqrt(s)` over the s runs, 0 for a single one.
+        """
+        budgets = self.shared_budgets()
+        found = {}
+        for method in self.methods:
+            values = self.at(method, budgets)
+            error = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(len(budgets))
+            found[method] = (values.mean(axis=0), error)
+        return budgets, found
+
     def _of(self, method: str) -> Mapping[Seed, Curve]:
         if method not in self.runs:
             raise ValueError(f"there are no runs of {method!r}; the methods are {listed(self.runs)}")

@@ -155,3 +155,14 @@ def test_seeds_of_numpy_are_plain_numbers_and_a_study_survives_pickling() -> Non
     assert copy.seeds("A") == (3, 4)
     assert type(copy.seeds("A")[0]) is int
     assert copy.run("A", 4).values.tolist() == [0.2]
+
+
+def test_what_a_picture_shows_are_means_and_standard_errors() -> None:
+    curves = Curves(
+        {"A": {0: Curve([10, 20], [0.2, 0.4]), 1: Curve([10, 20], [0.4, 0.8])}, "B": {0: Curve([10, 20], [0.1, 0.3])}}
+    )
+    budgets, lines = curves.means_and_errors()
+    assert budgets.tolist() == [10, 20]
+    assert lines["A"][0].tolist() == pytest.approx([0.3, 0.6])
+    assert lines["A"][1].tolist() == pytest.approx([0.1, 0.2])  # std(ddof=1) / sqrt(2) of two is half their difference
+    assert (lines["B"][0].tolist(), lines["B"][1].tolist()) == ([0.1, 0.3], [0, 0])
