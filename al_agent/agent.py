@@ -219,6 +219,8 @@ class ActiveLearningAgent:
             raise ValueError(
                 f"{config.method} ranks by a score; pass a scorer, for example ScorerClassification(predictions)"
             )
+        if sampler.takes_scores and scores is None and config.score is not None:
+            raise ValueError(f"score is {config.score!r}, and there are no scores; pass a scorer, or leave score out")
         if sampler.needs_vectors and self._embeddings is None:
             raise ValueError(f"{config.method} compares images; pass embeddings=Embeddings(...) to the agent")
         columns = sampler.columns if isinstance(sampler, SamplerJoint) else ()

@@ -17,11 +17,14 @@ from .random_order import SamplerRandom
 from .sampler import Picks, Sampler
 from .uncertainty import SamplerUncertainty
 
-N_NEIGHBOURS = 10
+N_NEIGHBOURS = 5
+"""With 10, scores of a good model on 100 candidates were told from chance half as often."""
+N_ORDERS = 299
+"""So many random orders of the scores must all be shared less: 1 of 300 unrelated scores passes."""
+FEWEST_TESTED = 100
+"""Of fewer candidates, scores of a good model look like chance too: of 50 in half of the pools, of 30 in nearly all."""
 MOST_COMPARED = 2**13
 MOST_ASKED = 2**10
-SURE = 3.0
-"""So many standard deviations of chance must neighbours agree by."""
 
 _PAIRS_PER_BLOCK = 1 << 20
 
@@ -33,7 +36,8 @@ class SamplerAuto(Sampler):
     | the pool has | picks |
     | --- | --- |
     | embeddings, scores that neighbours share | UHERDING with the radius of MAX_HERDING |
-    | embeddings, no scores | MAX_HERDING |
+    | embeddings, scores, fewer than 100 candidates | the same, as nobody can tell whether so few share them |
+    | embeddings, no scores or all alike | MAX_HERDING |
     | embeddings, scores that look like chance | MAX_HERDING and RANDOM in turn, with a note |
     | scores alone | UNCERTAINTY and RANDOM in turn, with a note |
     | neither | RANDOM, with a note |
@@ -43,10 +47,10 @@ class SamplerAuto(Sampler):
     for itself and its near-duplicates, and its own score decides. (The paper of UHERDING takes the smallest distance of two
     labeled items, which a single near-duplicate makes tiny.)
 
-    Scores tell something where neighbours share them: Pearson's correlation of the rank of an item's score with the mean
-    rank of its 10 nearest candidates' (of up to 1,024 items, among up to 8,192, drawn at random) must exceed
-    `3 / sqrt(items)`, three standard deviations of what unrelated scores give. Predictions in another order than the item
-    ids fail this. Scores below 0 are shifted so that the smallest candidate's is 0.
+    Scores tell something where neighbours share them: Moran's I of their ranks, over each item and its 5 nearest candidates
+    (of up to 1,024 items, among up to 8,192, drawn at random), must exceed that of 299 random orders of the same scores. Of
+    unrelated scores 1 in 300 does, whatever the number of items, dimensions and duplicates. Predictions in another order
+    than the item ids fail. Scores below 0 are counted from the lowest candidate's, which weighs nothing.
 
     Time and memory as for MAX_HERDING.
 
@@ -64,8 +68,8 @@ class SamplerAuto(Sampler):
 
     References:
         W. Bae, G. L. Oliveira and D. J. Sutherland, Uncertainty Herding: One Active Learning Method for All Label Budgets,
-        2025, arXiv:2412.20644; W. Bae, J. Noh and D. J. Sutherland, 2024, arXiv:2407.12212. The test of the scores and the
-        fallbacks are ours.
+        2025, arXiv:2412.20644; W. Bae, J. Noh and D. J. Sutherland, 2024, arXiv:2407.12212; P. A. P. Moran, Notes on
+        Continuous Stochastic Phenomena, 1950, doi:10.2307/2332142. When to test scores, and the fallbacks, are ours.
     """
 
     method: ClassVar[str] = "AUTO"
@@ -87,86 +91,74 @@ class SamplerAuto(Sampler):
     def pick(self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
         """Look at what there is, and pick."""
         if pool.vectors is None:
-            return self._without_vectors(pool, n_samples, rng, on_pick)
-        herding = SamplerMaxHerding(metric=self.metric)
+            return _without_vectors(pool, n_samples, rng, on_pick)
+        vectors = vectors_in(pool, self.metric)
+        pool = replace(pool, vectors=vectors)
         if pool.scores is None:
-            return _because("no scores", herding.pick(pool, n_samples, rng, on_pick))
-        pool = _with_scores_from_0(pool)
-        assert pool.scores is not None and pool.vectors is not None
-        candidates, vectors = pool.candidates, vectors_in(pool, self.metric)
-        shared, least = shared_by_neighbours(vectors, by_id(pool, candidates), pool.scores, rng)
-        if shared > least:
-            worthy = candidates[pool.scores[candidates] > 0]
-            n_items = len(pool.labeled) + n_samples
-            radius = covering_radius(vectors, draw_landmarks(pool, worthy, n_items, None, rng), n_items, rng)
-            weighted = SamplerUHerding(radius=radius, metric=self.metric)
-            return _because(f"neighbours share {pool.score_name}", weighted.pick(pool, n_samples, rng, on_pick))
-        why = f"{pool.score_name} looks like chance"
+            return _because("no scores", SamplerMaxHerding().pick(pool, n_samples, rng, on_pick))
+        name, rows = pool.score_name, by_id(pool, pool.candidates)
+        scores = pool.scores[rows]
+        if scores.min() == scores.max():
+            return _because(f"{name} is the same for all", SamplerMaxHerding().pick(pool, n_samples, rng, on_pick))
+        if len(rows) < FEWEST_TESTED:
+            return _because(f"fewer than {FEWEST_TESTED} candidates", _weighted(pool, n_samples, rng, on_pick))
+        shared, by_chance = shared_by_neighbours(vectors, rows, pool.scores, rng)
+        if shared > by_chance:
+            return _because(f"neighbours share {name}", _weighted(pool, n_samples, rng, on_pick))
+        why = f"{name} looks like chance"
         note = (
-            f"{why}: neighbours in the embeddings share it no more than any two items (rank correlation {shared:.2f}, "
-            f"expected above {least:.2f}), so that every second pick is drawn at random, the others spread over the "
+            f"{why}: neighbours in the embeddings share it no more than random orders of it (Moran's I {shared:.3f}, "
+            f"expected above {by_chance:.3f}), so that every second pick is drawn at random, the others spread over the "
             "embeddings; check that predictions are in the order of their item ids"
         )
-        return _in_turn(pool, n_samples, herding, why, note, rng, on_pick)
-
-    def _without_vectors(
-        self, pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]
-    ) -> Picks:
-        if pool.scores is None:
-            picks = SamplerRandom().pick(pool, n_samples, rng, on_pick)
-            return picks._replace(note="drawn at random, since there are neither embeddings nor scores")
-        note = (
-            "every second pick is drawn at random: without embeddings nobody can tell whether the highest scores are "
-            "look-alikes; pass embeddings"
-        )
-        return _in_turn(pool, n_samples, SamplerUncertainty(), "no embeddings", note, rng, on_pick)
+        return _in_turn(pool, n_samples, SamplerMaxHerding(), why, note, rng, on_pick)
 
 
 def shared_by_neighbours(
     vectors: Vectors, rows: Rows, scores: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[float, float]:
-    """How much neighbours share a score: from 0, no more than any two rows, to 1; and what chance does not exceed.
+    """How much neighbours share a score: Moran's I of the ranks, over each row and its 5 nearest others.
 
     Args:
         vectors: `(n, d)` finite floats.
-        rows: Rows to look at; of many, random ones are.
-        scores: `(n,)` finite for these rows.
+        rows: Rows to look at, at least two; of many, random ones are.
+        scores: `(n,)` finite for these rows, and not all alike.
         rng: Drawn from only where there are more rows than are looked at.
 
     Returns:
-        Pearson's correlation of the rank of a row's score with the mean rank of those of its 10 nearest rows, 0 where all
-        scores are alike; and 3 standard deviations of it for scores that have nothing to do with the vectors. Time O(p q d)
-        for at most 8,192 rows p and 1,024 rows q, in matrix products.
+        The covariance of the rank of a row's score with those of its nearest rows, divided by the variance of the ranks:
+        around 0 where neighbours share no more than any two rows, up to about 1 where they share all. And the largest that
+        299 random orders of the scores have, the same orders every time. Time O(p q d) for at most 8,192 rows p and 1,024
+        rows q, in matrix products.
 
     Examples:
         >>> line = np.arange(100.0)[:, None]
-        >>> shared, least = shared_by_neighbours(line, np.arange(100), line[:, 0], np.random.default_rng(0))
-        >>> round(shared, 2), round(least, 2)
-        (1.0, 0.3)
+        >>> shared, by_chance = shared_by_neighbours(line, np.arange(100), line[:, 0], np.random.default_rng(0))
+        >>> round(shared, 2), round(by_chance, 1)
+        (0.99, 0.1)
     """
     if len(rows) > MOST_COMPARED:
         rows = rows[np.sort(rng.choice(len(rows), MOST_COMPARED, replace=False, shuffle=False))]
     asked = np.arange(len(rows))
     if len(rows) > MOST_ASKED:
         asked = np.sort(rng.choice(len(rows), MOST_ASKED, replace=False, shuffle=False))
-    least = SURE / float(np.sqrt(len(asked)))
-    n_neighbours = min(N_NEIGHBOURS, len(rows) - 1)
-    ranks = _ranks(scores[rows])
-    if n_neighbours < 1 or ranks.min() == ranks.max():
-        return 0.0, least
-    means = ranks[_nearest(vectors, rows, asked, n_neighbours)].mean(axis=1)
-    own = ranks[asked] - ranks[asked].mean()
-    means -= means.mean()
-    size = float(np.sqrt((own @ own) * (means @ means)))
-    return float(own @ means) / size if size > 0 else 0.0, least
+    nearest = _nearest(vectors, rows, asked, min(N_NEIGHBOURS, len(rows) - 1))
+    ranks = _centred_ranks(scores[rows])
+
+    def products(values: Rows) -> int:
+        return int(values[asked] @ values[nearest].sum(axis=1))  # whole numbers: exact
+
+    orders = np.random.default_rng(0)
+    by_chance = max(products(orders.permutation(ranks)) for _ in range(N_ORDERS))
+    scale = nearest.size * float(ranks @ ranks) / len(ranks)
+    return products(ranks) / scale, by_chance / scale
 
 
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Ranks from 0, ties their mean."""
+def _centred_ranks(values: npt.NDArray[np.float64]) -> Rows:
+    """Twice the ranks, ties their mean, less twice their mean: whole numbers that add up to 0."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    means: npt.NDArray[np.float64] = (2.0 * ends - counts - 1) / 2
-    return means[place]
+    ranks: Rows = 2 * np.cumsum(counts) - counts - len(values)
+    return ranks[place]
 
 
 def _nearest(vectors: Vectors, rows: Rows, asked: Rows, n_neighbours: int) -> Rows:
@@ -188,10 +180,29 @@ def _nearest(vectors: Vectors, rows: Rows, asked: Rows, n_neighbours: int) -> Ro
     return found
 
 
-def _with_scores_from_0(pool: Pool) -> Pool:
-    assert pool.scores is not None
-    least = float(pool.scores[pool.candidates].min())
-    return pool if least >= 0 else replace(pool, scores=pool.scores - least)
+def _weighted(pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
+    """UHERDING with the radius of MAX_HERDING."""
+    assert pool.scores is not None and pool.vectors is not None
+    vectors, candidates, scores = pool.vectors, pool.candidates, pool.scores
+    lowest = float(scores[candidates].min())
+    if lowest < 0:
+        scores = scores - lowest
+        pool = replace(pool, scores=scores, score_name=f"{pool.score_name} above the lowest")
+    n_items = len(pool.labeled) + n_samples
+    landmarks = draw_landmarks(pool, candidates[scores[candidates] > 0], n_items, None, rng)
+    radius = covering_radius(vectors, landmarks, n_items, rng)
+    return SamplerUHerding(radius=radius).pick(pool, n_samples, rng, on_pick)
+
+
+def _without_vectors(pool: Pool, n_samples: int, rng: np.random.Generator, on_pick: Callable[[int], object]) -> Picks:
+    if pool.scores is None:
+        picks = SamplerRandom().pick(pool, n_samples, rng, on_pick)
+        return picks._replace(note="drawn at random, since there are neither embeddings nor scores; pass either, best both")
+    note = (
+        "every second pick is drawn at random: without embeddings nobody can tell whether the highest scores are "
+        "look-alikes; pass embeddings"
+    )
+    return _in_turn(pool, n_samples, SamplerUncertainty(), "no embeddings", note, rng, on_pick)
 
 
 def _because(why: str, picks: Picks) -> Picks:

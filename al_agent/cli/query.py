@@ -134,7 +134,7 @@ def query(
         scores,
         [project / SCORES_FILE],
         f"{config.method} needs scores: al-agent score",
-        is_needed=sampler.needs_scores,
+        is_needed=sampler.needs_scores or (sampler.takes_scores and score is not None),
         is_taken=sampler.takes_scores,
     )
     vector_file = _file(

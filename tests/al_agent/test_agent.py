@@ -149,9 +149,9 @@ def test_a_round_is_noted_with_all_that_repeats_it(
     (noted,) = ActiveLearningAgent(PlatformLocal(platform.home)).history
     assert noted.config == config
     assert (noted.number, noted.name) == (1, f"round-1-{method.value.lower()}")
-    assert noted.score == ("uncertainty" if sampler.needs_scores else None)
-    assert noted.scores_digest == (scores.digest if sampler.needs_scores else None)
-    assert noted.embeddings_digest == (embeddings.digest if sampler.needs_vectors else None)
+    assert noted.score == ("uncertainty" if sampler.takes_scores else None)
+    assert noted.scores_digest == (scores.digest if sampler.takes_scores else None)
+    assert noted.embeddings_digest == (embeddings.digest if sampler.takes_vectors else None)
     assert noted.selection.item_ids == batch.item_ids
     assert noted.selection.gains.tolist() == batch.gains.tolist()
     assert noted.selection.reasons == batch.reasons

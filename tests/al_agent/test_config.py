@@ -84,7 +84,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"proportion": 1.5}, r"proportion is 1.5"),
     ({"proportion": float("nan")}, r"proportion is nan"),
     ({"proportion": 0.5, "n_samples": 7}, r"both given"),
-    ({"method": "KMEANS"}, r"unknown sampling method 'KMEANS'; expected one of RANDOM, UNCERTAINTY"),
+    ({"method": "KMEANS"}, r"unknown sampling method 'KMEANS'; expected one of AUTO, RANDOM, UNCERTAINTY"),
     ({"method": 3}, r"unknown sampling method 3"),
     ({"metric": "manhattan"}, r"metric is 'manhattan'; expected one of euclidean, cosine"),
     ({"min_distance": -1.0}, r"min_distance is -1.0"),

@@ -19,6 +19,7 @@ from samplers import (
     Picks,
     Pool,
     Sampler,
+    SamplerAuto,
     SamplerBatchUncertainty,
     SamplerCoral,
     SamplerCoreset,
@@ -48,6 +49,7 @@ SAMPLERS: list[Sampler] = [
     SamplerCoral(score_strength=0),
     SamplerCoral(distance_strength=0),
     SamplerCoreset(metric="cosine"),
+    SamplerAuto(metric="cosine"),
 ]
 PREFIX_KEEPERS = [
     sampler
@@ -268,14 +270,14 @@ def test_scores_of_labeled_items_change_nothing(sampler: Sampler) -> None:
 
 
 @every_sampler
-def test_what_a_sampler_does_not_need_changes_nothing(sampler: Sampler) -> None:
+def test_what_a_sampler_does_not_take_changes_nothing(sampler: Sampler) -> None:
     bare = dataclasses.replace(
         POOL,
-        scores=POOL.scores if sampler.needs_scores else None,
-        vectors=POOL.vectors if sampler.needs_vectors else None,
+        scores=POOL.scores if sampler.takes_scores else None,
+        vectors=POOL.vectors if sampler.takes_vectors else None,
     )
     assert told(sampler.select(bare, 20, seed=3)) == told(sampler.select(POOL, 20, seed=3))
-    if not sampler.needs_vectors:  # nor is it looked at
+    if not sampler.takes_vectors:  # nor is it looked at
         broken = dataclasses.replace(POOL, vectors=np.full((60, 2), np.nan))
         assert told(sampler.select(broken, 20, seed=3)) == told(sampler.select(POOL, 20, seed=3))
 
@@ -324,20 +326,30 @@ def test_what_a_sampler_needs_is_asked_for(sampler: Sampler) -> None:
             ValueError, match=f"{sampler.method} compares embeddings, and the pool has none; pass embeddings"
         ):
             sampler.select(dataclasses.replace(POOL, vectors=None), 5)
-        for bad in (np.nan, np.inf, -np.inf):
-            for row in (int(POOL.labeled[0]), int(POOL.candidates[-1])):
-                assert POOL.vectors is not None
-                vectors = POOL.vectors.copy()
-                vectors[row, 1] = bad
-                with pytest.raises(
-                    ValueError, match=re.escape(f"the embedding of {POOL.item_ids[row]!r} holds NaN, infinity")
-                ):
-                    sampler.select(dataclasses.replace(POOL, vectors=vectors), 5)
+
+
+@pytest.mark.parametrize("sampler", [sampler for sampler in SAMPLERS if sampler.takes_vectors], ids=repr)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_taken_and_is_no_point_is_named(sampler: Sampler, bad: float) -> None:
+    for row in (int(POOL.labeled[0]), int(POOL.candidates[-1])):
+        assert POOL.vectors is not None
+        vectors = POOL.vectors.copy()
+        vectors[row, 1] = bad
+        with pytest.raises(ValueError, match=re.escape(f"the embedding of {POOL.item_ids[row]!r} holds NaN, infinity")):
+            sampler.select(dataclasses.replace(POOL, vectors=vectors), 5)
+
+
+@every_sampler
+def test_what_a_sampler_needs_it_takes(sampler: Sampler) -> None:
+    assert sampler.takes_scores >= sampler.needs_scores
+    assert sampler.takes_vectors >= sampler.needs_vectors
+    if not isinstance(sampler, SamplerAuto):
+        assert (sampler.takes_scores, sampler.takes_vectors) == (sampler.needs_scores, sampler.needs_vectors)
 
 
 def test_which_methods_need_what() -> None:
     needs = {repr(sampler): (sampler.needs_scores, sampler.needs_vectors) for sampler in SAMPLERS}
-    assert needs[repr(SamplerRandom())] == (False, False)
+    assert needs[repr(SamplerAuto())] == needs[repr(SamplerRandom())] == (False, False)
     assert needs[repr(SamplerUncertainty())] == (True, False)
     assert needs[repr(SamplerBatchUncertainty())] == (True, False)
     assert needs[repr(SamplerCoreset())] == (False, True)

@@ -104,7 +104,7 @@ def test_text_for_people_fits_eighty_columns_and_is_quiet_when_piped(
 WRONG_USE = [
     (["query", "PROJECT", "-n", "0"], "n_samples is 0"),
     (["query", "PROJECT", "-n", "1.5"], "valid int"),
-    (["query", "PROJECT", "-m", "magic"], "unknown sampling method 'magic'; expected one of RANDOM"),
+    (["query", "PROJECT", "-m", "magic"], "unknown sampling method 'magic'; expected one of AUTO, RANDOM"),
     (["query", "PROJECT", "-m", "uncertainty"], "UNCERTAINTY needs scores"),
     (["export"], "Missing argument"),
     (["score", "PROJECT"], "give one of --probabilities"),
