@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from samplers import Pool, SamplerJoint, SamplerPrototypes, Selection
+from samplers import Pool, Sampler, SamplerJoint, SamplerPrototypes, Selection
 from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, Scores
 
 from . import export, priorities
@@ -215,19 +215,8 @@ class ActiveLearningAgent:
             self._check_can("verify", "reading back")
         sampler = config.sampler()
         scores = _scores(scorer) if sampler.takes_scores else None
-        if sampler.needs_scores and scores is None:
-            raise ValueError(
-                f"{config.method} ranks by a score; pass a scorer, for example ScorerClassification(predictions)"
-            )
-        if sampler.takes_scores and scores is None and config.score is not None:
-            raise ValueError(f"score is {config.score!r}, and there are no scores; pass a scorer, or leave score out")
-        if sampler.needs_vectors and self._embeddings is None:
-            raise ValueError(f"{config.method} compares images; pass embeddings=Embeddings(...) to the agent")
+        self._check_there(config, sampler, scores)
         columns = sampler.columns if isinstance(sampler, SamplerJoint) else ()
-        if columns and self._metadata is None:
-            raise ValueError(
-                f"the strategies read the column {columns[0]!r}; pass metadata=Metadata(item_ids, columns) to the agent"
-            )
         predictions = _predictions(scorer, str(config.method)) if sampler.needs_probabilities else None
         embeddings = self._embeddings if sampler.takes_vectors else None
         score_name = None if scores is None else scores.name_or_default(config.score)
@@ -367,6 +356,22 @@ class ActiveLearningAgent:
         """The listing, from now on what the user knows."""
         self._shown = self._listing
         return self._listing
+
+    def _check_there(self, config: SamplerConfig, sampler: Sampler, scores: Scores | None) -> None:
+        """Raise unless there is what the method needs."""
+        if sampler.needs_scores and scores is None:
+            raise ValueError(
+                f"{config.method} ranks by a score; pass a scorer, for example ScorerClassification(predictions)"
+            )
+        if sampler.takes_scores and scores is None and config.score is not None:
+            raise ValueError(f"score is {config.score!r}, and there are no scores; pass a scorer, or leave score out")
+        if sampler.needs_vectors and self._embeddings is None:
+            raise ValueError(f"{config.method} compares images; pass embeddings=Embeddings(...) to the agent")
+        if isinstance(sampler, SamplerJoint) and sampler.columns and self._metadata is None:
+            raise ValueError(
+                f"the strategies read the column {sampler.columns[0]!r}; pass metadata=Metadata(item_ids, columns) to the "
+                "agent"
+            )
 
     def _check_can(self, option: str, in_words: str) -> None:
         parameters = inspect.signature(self._platform.push).parameters

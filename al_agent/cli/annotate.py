@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..label_files import ITEM_COLUMNS, read_label_table
 from ..platforms.local import PlatformLocal
 from .options import AsJson, Project
 from .output import show
@@ -17,7 +17,8 @@ from .project import Asked, resolve
 def annotate(
     project: Project,
     labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="CSV file with the columns name,label.", show_default=False)
+        Path,
+        typer.Argument(metavar="LABELS", help="CSV file with the columns name,label or item,label.", show_default=False),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -30,27 +31,6 @@ def annotate(
     platform, *_ = resolve(Asked(project))
     if platform != "local":
         raise ValueError(f"'{project}' is tied to {platform}; labels are made there")
-    try:
-        label_of = _read(labels)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"'{labels}' is not a CSV file in UTF-8: {error}") from error
+    label_of = read_label_table(labels, ("name", *ITEM_COLUMNS))
     PlatformLocal(project).annotate(label_of)
     show({"project": str(project), "n_labeled": len(label_of)}, f"{len(label_of):,} items labeled", as_json=as_json)
-
-
-def _read(path: Path) -> dict[str, str]:
-    label_of: dict[str, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"name", "label"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"'{path}' has the columns {', '.join(reader.fieldnames or ()) or 'none'}; expected name,label")
-        for row in reader:
-            name, label = row["name"], row["label"]
-            if not name or not label:
-                raise ValueError(f"line {reader.line_num} of '{path}' has no {'label' if name else 'name'}")
-            if name in label_of:
-                raise ValueError(f"line {reader.line_num} of '{path}' labels {name!r} a second time")
-            label_of[name] = label
-    if not label_of:
-        raise ValueError(f"'{path}' has no rows below its header")
-    return label_of

@@ -37,7 +37,7 @@ def vectors_for(labels: Path, label_of: Mapping[str, str], given: Path | None, o
     if found is not None:
         return Embeddings.load(found), f"Vectors: {found}"
     target = output / EMBEDDINGS_FILE
-    said = f"Vectors: patch features of the images, in {target}; --embeddings takes better ones"
+    said = f"Vectors: patch features of the images, in {target}\n(better ones are taken with --embeddings FILE)"
     if target.exists():
         embeddings = Embeddings.load(target)
         if set(embeddings.item_ids) == set(label_of):

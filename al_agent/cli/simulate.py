@@ -5,25 +5,28 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
+from ..embedding import Embeddings
+from ..label_files import read_labels
 from ..report.learning_curves import draw_learning_curves
-from ..simulation.figures import gain_of_area, labels_saved_at
 from ..simulation.study import Study, StudyResult
-from ..simulation.study.amounts import CLASSES
-from ..simulation.study.labeled_vectors import LogisticTrainer, hide_labels, read_labels
+from ..simulation.study.folder import StudyFolder
+from ..simulation.study.labeled_vectors import LogisticTrainer, hide_labels
 from ..simulation.study.scoring import OF_COMMITTEES
 from ..simulation.study.split import can_be_stratified
 from ..simulation.study.study import DEFAULT_METHODS
 from .labeled_images import vectors_for
 from .options import AsJson
 from .output import WIDTH, on_one_line, progress, show
+from .study_in_words import cost_command, figures, not_shown
 
 _AGAINST = "RANDOM"
 _PLOT = "learning_curves.png"
+_OPTION_OF = {"n_start": "--start", "n_per_round": "--per-round", "n_rounds": "--rounds", "test_share": "--test-share"}
 
 
 def simulate(
@@ -68,6 +71,9 @@ def simulate(
         ),
     ] = Path("al-agent-study"),
     workers: Annotated[int, typer.Option(help="Processes that share the runs; no figure depends on it.")] = 1,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run those again that failed when the study was run before.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """See which method pays, on images that you have labels for.
@@ -91,26 +97,34 @@ def simulate(
         raise typer.BadParameter(f"--workers is {workers}; expected 1 or more")
     if not 0 < test_share < 1:
         raise typer.BadParameter(f"--test-share is {test_share}; expected a share above 0 and below 1")
+    home = StudyFolder(output)
+    home.check_path()
     label_of = _without_results(read_labels(labels), labels, output)
-    vectors, of_vectors = vectors_for(labels, label_of, embeddings, output)
     if stratified is None:
         stratified = can_be_stratified(list(label_of.values()), test_share)
-    data = hide_labels(label_of, vectors, test_share=test_share, stratified=stratified)
-    try:
-        _check_one_model(names)
-        study = Study(
-            data,
-            LogisticTrainer.of(data.features),
-            names,
-            n_start=start,
-            n_per_round=per_round,
-            n_rounds=rounds,
-            seeds=range(seeds),
-        )
-    except ValueError as error:
-        raise typer.BadParameter(_in_options(str(error))) from error
+
+    def planned(vectors: Embeddings) -> Study:
+        try:
+            data = hide_labels(label_of, vectors, test_share=test_share, stratified=stratified)
+        except ValueError as error:
+            raise ValueError(_in_options(str(error))) from error
+        try:
+            _check_one_model(names)
+            trainer = LogisticTrainer.of(data.features)
+            return Study(data, trainer, names, start, per_round, rounds, range(seeds))
+        except ValueError as error:
+            raise typer.BadParameter(_in_options(str(error))) from error
+
+    if embeddings is None:  # what is wrong is said before images are embedded
+        planned(Embeddings(list(label_of), np.zeros((len(label_of), 1))))
+    vectors, of_vectors = vectors_for(labels, label_of, embeddings, output)
+    study = planned(vectors)
+    data = study.data
     with progress(len(study.methods) * seeds, "runs") as bar:
-        result = study.run(output, n_workers=workers, on_run=bar.update)
+        try:
+            result = study.run(output, n_workers=workers, retry_failed=retry_failed, on_run=bar.update)
+        except ValueError as error:
+            raise ValueError(_in_options(str(error))) from error
     plot, why_no_plot = _draw(output / _PLOT, result)
     n_left_out, n_classes = len(vectors) - len(label_of), len(set(label_of.values()))
     lines = [
@@ -125,8 +139,11 @@ def simulate(
         ),
         *([of_vectors] if of_vectors else []),
         *([f"{n_left_out:,} vectors have no label and were left out"] if n_left_out else []),
+        *not_shown(home.arguments()["methods"], study.methods),
+        *(["Runs that failed are run again with --retry-failed"] if result.failures else []),
         f"All measurements: {output / 'study.csv'}",
         f"The curves as a picture: {plot}" if plot else f"No picture of the curves: {why_no_plot}",
+        *cost_command(result, _AGAINST, len(data.item_ids)),
     ]
     show(
         {
@@ -136,7 +153,7 @@ def simulate(
             "stratified": stratified,
             "n_classes": n_classes,
             "n_seeds": seeds,
-            "methods": {name: _figures(result, name) for name in study.methods},
+            "methods": {name: figures(result, name, _AGAINST) for name in study.methods},
             "failures": [{"method": method, "seed": seed, "why": why} for (method, seed), why in result.failures.items()],
             "table": str(output / "study.csv"),
             "learning_curves": None if plot is None else str(plot),
@@ -155,27 +172,6 @@ def _without_results(label_of: dict[str, str], labels: Path, output: Path) -> di
     return {item_id: label for item_id, label in label_of.items() if not item_id.startswith(inside)}
 
 
-def _figures(result: StudyResult, method: str) -> dict[str, Any]:
-    """What programs read of a method; null where there is no number."""
-    curves = result.curves
-    budgets = curves.shared_budgets()
-    means = curves.at(method, budgets).mean(axis=0)
-    found: dict[str, Any] = {
-        "n_labeled": budgets.tolist(),
-        "mean_accuracy": [float(mean) if np.isfinite(mean) else None for mean in means],
-        "mean_classes_seen": [
-            float(mean) if np.isfinite(mean) else None for mean in result.amounts(CLASSES)[method].mean(axis=0)
-        ],
-    }
-    if method != _AGAINST:
-        saving = labels_saved_at(curves, method, float(budgets[-1]), against=_AGAINST)
-        gain = gain_of_area(curves, method, against=_AGAINST)
-        for key, figure in (("labels_saved", saving.count), ("share_saved", saving.share), ("gain", gain.absolute)):
-            found[key] = {"value": figure.value, "low": figure.low, "high": figure.high, "note": figure.note}
-        found["p"] = gain.p_t_test
-    return found
-
-
 def _check_one_model(names: Sequence[str]) -> None:
     for name in names:
         if name in OF_COMMITTEES:
@@ -191,6 +187,6 @@ def _draw(path: Path, result: StudyResult) -> tuple[Path | None, str]:
 
 
 def _in_options(message: str) -> str:
-    for name, option in (("n_start", "--start"), ("n_per_round", "--per-round"), ("n_rounds", "--rounds")):
+    for name, option in _OPTION_OF.items():
         message = message.replace(name, option)
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,8 @@ from scorers.checks import as_numbers, check_finite, check_length, checked_item_
 from ..embedding import Embeddings
 from ..platforms.local import PlatformLocal
 
+_EMPTY_PART = re.compile(r"(^|/)\.{0,2}(/|$)")  # a part of a path that is empty, "." or ".."
+
 RESERVED_UNITS = ("classes", "duplicates", "images", "labels", "steps")
 """Names that a study gives itself to what it counts."""
 
@@ -24,7 +27,7 @@ class HiddenLabels:
     """A pool to label and a test set that is never in the pool, for any task.
 
     Args:
-        item_ids: n ids of the pool's items.
+        item_ids: n ids of the pool's items, which a local project takes as its names: relative, such as `cats/1.png`.
         features: `(n, ...)` what a model learns from: vectors `(n, d)`, or images such as `(n, 3, h, w)`.
         labels: The truth that annotators would find: `(n,)` whole numbers are classes; of other tasks `(n, ...)`, such as
             masks `(n, h, w)`, or boxes `(n, m, 5)` that are padded with rows of NaN.
@@ -36,8 +39,8 @@ class HiddenLabels:
             label is worth having; the others are duplicates. Strategies may read them as the column `group`.
 
     Raises:
-        ValueError: Lengths or shapes that do not fit together, a value that is not finite, an amount below 0, or a unit
-            whose name is taken. The message names the item.
+        ValueError: Lengths or shapes that do not fit together, a value that is not finite, an amount below 0, a unit
+            whose name is taken, or an id that no local project can have. The message names the item.
 
     Examples:
         >>> masks = np.zeros((2, 4, 4), dtype=np.uint8)
@@ -58,6 +61,12 @@ class HiddenLabels:
 
     def __post_init__(self) -> None:
         ids = checked_item_ids(self.item_ids)
+        for item_id in ids:
+            if _EMPTY_PART.search(item_id):
+                raise ValueError(
+                    f"the id {item_id!r} cannot name an item of a local project, where labels are revealed; expected paths "
+                    "such as 'cats/1.png', relative and without a part that is empty, '.' or '..'"
+                )
         tests = tuple(f"row {row}" for row in range(len(self.test_labels)))
         if not tests:
             raise ValueError("test_labels is empty; expected items to measure models on")
@@ -165,7 +174,8 @@ def _checked_groups(values: Any, n_items: int) -> npt.NDArray[Any]:
 def _numbers(values: Any, name: str) -> npt.NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} holds values of type {array.dtype}; expected one array of numbers")
+        numbered = "; number classes by numpy.unique(..., return_inverse=True)" if array.dtype.kind in "US" else ""
+        raise ValueError(f"{name} holds values of type {array.dtype}; expected one array of numbers{numbered}")
     return array
 
 

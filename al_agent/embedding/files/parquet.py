@@ -43,7 +43,7 @@ def read_parquet(path: str | os.PathLike[str]) -> Contents:
         ImportError: pyarrow is missing.
         ValueError: A file is damaged, has other columns, nothing in a cell, or vectors of several lengths.
     """
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     folder = Path(path)
     where = f"'{os.fspath(path)}'"
     shards = [folder]
@@ -85,7 +85,7 @@ def write_parquet(
     path: str | os.PathLike[str], item_ids: tuple[str, ...], vectors: npt.NDArray[Any], description: str | None
 ) -> None:
     """Write a column `item_id` of strings, a column `vector` of lists of one length, and the description in the metadata."""
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     for item_id in (*item_ids, description or ""):
         if not item_id.isascii() and _has_surrogate(item_id):
             raise ValueError(f"{item_id!r} holds half a character, which Parquet cannot hold; save to a .npz file instead")
@@ -190,7 +190,7 @@ def _opened(pyarrow: Any, file: IO[bytes], where: str) -> Any:
 
 
 def _columns_of(schema: pyarrow.Schema, where: str) -> _Columns:
-    types = _pyarrow().types
+    types = import_pyarrow().types
     check_columns_once(schema.names, where)
     ids = column_of(schema.names, ID_COLUMNS, "item ids", where)
     kind = schema.field(ids).type
@@ -225,7 +225,12 @@ def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _pyarrow() -> Any:
+def import_pyarrow() -> Any:
+    """The package pyarrow with its Parquet.
+
+    Raises:
+        ImportError: It is missing; the message says how to get it.
+    """
     try:
         import pyarrow  # noqa: PLC0415  # pyarrow is an extra
         import pyarrow.parquet  # noqa: PLC0415

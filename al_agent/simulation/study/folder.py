@@ -35,13 +35,21 @@ class StudyFolder:
         self._table = self.path / TABLE
         self._arguments = self.path / ARGUMENTS
 
+    def check_path(self) -> None:
+        """Raise where a file is in the way of the folder."""
+        for place in (self.path, *self.path.parents):
+            if place.exists() and not place.is_dir():
+                raise NotADirectoryError(f"'{place}' is a file; expected a folder for the study, or a name that is free")
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """The folder for this process alone; it is made where there is none.
 
         Raises:
             InUse: Another process runs this study.
+            NotADirectoryError: There is a file where the folder, or one above it, is to be.
         """
+        self.check_path()
         self.path.mkdir(parents=True, exist_ok=True)
         otherwise = f"another process runs the study in '{self.path}'; wait until it has ended, or name another folder"
         with held(self.path / _LOCK, otherwise):
@@ -58,7 +66,8 @@ class StudyFolder:
         if not self._arguments.exists():
             if self._table.exists():
                 raise ValueError(
-                    f"'{self.path}' has a {TABLE} and no {ARGUMENTS} beside it: what is it of? Name another folder"
+                    f"'{self.path}' has a {TABLE} and no {ARGUMENTS} beside it: what is it of? Name another folder; "
+                    "StudyResult.read reads the table"
                 )
             self._write_arguments(wanted)
             return {}
@@ -117,15 +126,24 @@ class StudyFolder:
         for method, config in wanted["methods"].items():
             old = found["methods"].get(method, config)
             pairs.update({f"{name} of {method}": (old.get(name), config.get(name)) for name in {**old, **config}})
-        differing = [f"{name} was {_shown(old)}, now {_shown(new)}" for name, (old, new) in pairs.items() if old != new]
+        differing = [
+            "the data are others" if name == "data" else f"{name} was {_shown(old)}, now {_shown(new)}"
+            for name, (old, new) in pairs.items()
+            if old != new
+        ]
         if differing:
             raise ValueError(
-                f"'{self.path}' holds a study with other arguments: {'; '.join(differing)}; name another folder, or remove "
-                "this one"
+                f"'{self.path}' holds a study with other arguments: {'; '.join(differing)}; give the same again, name "
+                "another folder, or remove this one"
             )
 
     def _read(self) -> Runs:
-        return by_run(read_table(self._table)) if self._table.exists() else {}
+        if not self._table.exists():
+            return {}
+        try:
+            return by_run(read_table(self._table))
+        except ValueError as error:
+            raise ValueError(f"{error}; mend the table, or remove it, and every run is run again") from error
 
     def _check(self, runs: Runs, arguments: Mapping[str, Any]) -> None:
         check_runs(f"'{self._table}'", runs, arguments["methods"], arguments["seeds"], arguments["n_rounds"])

@@ -1,70 +1,18 @@
-"""Data with hidden labels from files: a table or a folder of labels, and the embeddings of the same items."""
+"""Data with hidden labels from labels and the embeddings of the same items, and the model that learns from them."""
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...embedding import Embeddings
-from ...image_files import images_below
 from ..hidden import HiddenLabels
 from .split import held_out
 from .trainers import Model
-
-_ID_COLUMNS = ("item", "name", "item_id", "id", "filename")
-
-
-def read_labels(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Item to class: from a CSV file with columns `item,label`, or from a folder whose subfolders are the classes.
-
-    In a folder, ids are the paths relative to it, as `al-agent embed FOLDER` names items: `cat/1.png` is of class `cat`.
-
-    Args:
-        path: The file or folder. The column of items may be called item, name, item_id, id or filename.
-
-    Raises:
-        FileNotFoundError: There is neither.
-        ValueError: No labels, an item without one or with two, or an image outside of the subfolders. The message names it.
-    """
-    if Path(path).is_dir():
-        label_of = {}
-        for item_id in images_below(path):
-            label, _, rest = item_id.partition("/")
-            if not rest:
-                raise ValueError(f"image '{item_id}' lies in '{path}' itself; expected each in the subfolder of its class")
-            label_of[item_id] = label
-        return label_of
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            return _read_table(reader, f"'{path}'")
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"'{path}' is not a CSV file in UTF-8: {error}") from error
-
-
-def _read_table(reader: csv.DictReader[str], where: str) -> dict[str, str]:
-    names = reader.fieldnames or ()
-    column = next((name for name in _ID_COLUMNS if name in names), None)
-    if column is None or "label" not in names:
-        raise ValueError(f"{where} has the columns {', '.join(names)[:80] or 'none'}; expected item,label")
-    label_of: dict[str, str] = {}
-    for row in reader:
-        item, label = row[column], row["label"]
-        if not item or not label:
-            raise ValueError(f"line {reader.line_num} of {where} has no {'label' if item else column}")
-        if item in label_of:
-            raise ValueError(f"line {reader.line_num} of {where} labels {item!r} a second time")
-        label_of[item] = label
-    if not label_of:
-        raise ValueError(f"{where} has no rows below its header")
-    return label_of
 
 
 def hide_labels(

@@ -73,7 +73,8 @@ def run_one(
     """
     rows: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="al-agent-", dir=room) as folder, threadpool_limits(1):
-        platform = PlatformLocal.create(Path(folder), images=data.item_ids)
+        in_folder = [f"{folder}/{item_id}" for item_id in data.item_ids]  # relative ones may be files of the current folder
+        platform = PlatformLocal.create(Path(folder), images=in_folder)
         data.reveal(platform, [data.item_ids[row] for row in start_of(seed, len(data.item_ids), n_start).tolist()])
         run = _Run(data, trainer, platform, method, seed)
         for number in range(n_rounds + 1):

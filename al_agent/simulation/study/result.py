@@ -11,12 +11,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..figures import Curves
+from ..cost import Way
+from ..figures import Curves, labels_saved_at
 from ..figures.curve import listed
 from .amounts import COUNTED, counts_in_the_end, rows_and_budgets
 from .folder import StudyFolder
+from .prices import labels_in_an_image, ways_of
 from .records import Measurement
-from .summary import in_one_sentence, summary
+from .summary import best_of, failures_in_words, in_one_sentence, nothing_measured, summary
 from .tables import read_table, write_table
 
 _IMAGES = "images"
@@ -164,6 +166,8 @@ class StudyResult:
         shared, left_out = self._on_shared_seeds()
         if not shared.rows:
             return f"Nothing can be compared: {left_out}."
+        if not shared._is_measured:
+            return nothing_measured(self.failures)
         over = {unit: _counted(shared.curves_over(unit), diverged_as) for unit in self.units}
         return summary(
             _counted(shared.curves, diverged_as),
@@ -179,7 +183,59 @@ class StudyResult:
         shared, left_out = self._on_shared_seeds()
         if not shared.rows:
             return f"Cannot be said: {left_out}."
+        if not shared._is_measured:
+            return f"Cannot be said: every run failed at its start; {failures_in_words(self.failures)[0]}."
         return in_one_sentence(_counted(shared.curves, diverged_as), against)
+
+    @property
+    def _is_measured(self) -> bool:
+        return any(math.isfinite(row.figure) for row in self.rows)
+
+    def best(self, *, against: str = "RANDOM", diverged_as: float | None = None) -> str | None:
+        """The method that `sentence` is about; None where none can be compared."""
+        shared, _ = self._on_shared_seeds()
+        if not shared.rows or against not in shared.curves.methods:
+            return None
+        return best_of(_counted(shared.curves, diverged_as), against)
+
+    def ways(
+        self, method: str, *, against: str = "RANDOM", label: str | None = None, diverged_as: float | None = None
+    ) -> tuple[Way, Way]:
+        """What it takes without active learning and with a method to reach what `against` has in the end, for a `CostModel`.
+
+        Over the seeds that all methods have, as in the summary. Images that are not known are None.
+
+        Args:
+            method: The one that is to save images.
+            against: The way without active learning.
+            label: The unit of `units` that is paid for, such as boxes; by default an image is one label.
+            diverged_as: What a failed run's NaN count for.
+
+        Raises:
+            ValueError: No such method, or no such unit.
+
+        Examples:
+            >>> figures = {"RANDOM": [0.5, 0.6, 0.7], "CORAL": [0.5, 0.7, 0.8]}
+            >>> numbered = [(name, k, value) for name, values in figures.items() for k, value in enumerate(values)]
+            >>> result = StudyResult(tuple(Measurement(name, 0, k, 100 + 50 * k, value) for name, k, value in numbered))
+            >>> without, active = result.ways("CORAL")
+            >>> without.images.value, round(active.images.value)
+            (200.0, 150)
+        """
+        shared, _ = self._on_shared_seeds()
+        curves = _counted(shared.curves, diverged_as)
+        for name in (method, against):
+            if name not in curves.methods:
+                raise ValueError(f"{name} is not in the study, which has {', '.join(curves.methods)}")
+        if label is not None and label not in self.units:
+            raise ValueError(f"there is no unit {label!r} of labels; there are {', '.join(self.units) or 'none'}")
+        limits = curves.shared_range()
+        saving = None if limits is None else labels_saved_at(curves, method, limits[1], against=against)
+        fewest = 0.0 if limits is None else limits[0]
+        if label is None:
+            return ways_of(saving, fewest)
+        counts = [labels_in_an_image(shared.rows, name, label) for name in (against, method)]
+        return ways_of(saving, fewest, counts)
 
     def _on_shared_seeds(self) -> tuple[StudyResult, str]:
         """The runs of the seeds that all methods have, and what is not among them."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import operator
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,7 @@ class Study:
         for name in ("n_start", "n_per_round", "n_rounds"):
             value = getattr(self, name)
             set_fields(self, **{name: checked_count(value, name)})
-        seeds = tuple(self.seeds)
-        for seed in seeds:
-            if type(seed) is not int or seed < 0:
-                raise ValueError(f"a seed is {seed!r}; expected whole numbers of 0 or more")
-        if not seeds or len(set(seeds)) != len(seeds):
-            raise ValueError(f"seeds is {list(seeds)}; expected at least one, each once")
+        seeds = _checked_seeds(self.seeds)
         n_items, n_asked = len(self.data.item_ids), self.n_start + self.n_per_round * self.n_rounds
         if n_asked > n_items:
             raise ValueError(
@@ -121,6 +117,7 @@ class Study:
         folder: str | os.PathLike[str] | None = None,
         *,
         n_workers: int = 1,
+        retry_failed: bool = False,
         on_run: Callable[[int], object] = lambda _: None,
     ) -> StudyResult:
         """Run what has not been run yet.
@@ -132,15 +129,18 @@ class Study:
             folder: Where `study.csv` is kept, written whole after each run, and the arguments beside it in `study.json`; it
                 is made where there is none. A second start with the same arguments runs only what is missing; so does one
                 with more seeds or more methods. With fewer, the folder keeps the runs of the others, and the result has
-                those asked for. Runs that failed are not missing: remove their rows to run them again.
+                those asked for. Runs that failed are not missing.
             n_workers: Processes to share the runs; figures do not depend on it. The trainer and the data must be picklable
                 if it is more than 1. Matrix products take one thread each.
+            retry_failed: Run those again that failed, as after a mended trainer or an installed package: of the methods and
+                seeds asked for, from their start.
             on_run: Called with the number of runs that were finished since the last call, for a progress bar.
 
         Raises:
             ValueError: The folder holds a study with other arguments, or a table that is not ours; the message says what
                 differs. Nothing is changed then.
             InUse: Another process runs the study of this folder. Nothing is changed then.
+            NotADirectoryError: There is a file where the folder is to be.
             WorkerLost: A process was killed. Finished runs are kept.
         """
         n_workers = checked_count(n_workers, "n_workers")
@@ -148,6 +148,8 @@ class Study:
         every = [(method, seed) for method in self._configs for seed in self.seeds]
         with contextlib.nullcontext() if home is None else home.held():
             runs: Runs = {} if home is None else home.begin(self.arguments)
+            if retry_failed:
+                runs = {key: rows for key, rows in runs.items() if key not in every or not rows[-1].error}
             missing = [(method, seed) for seed in self.seeds for method in self._configs if (method, seed) not in runs]
             if home is not None:
                 on_run(len(every) - len(missing))
@@ -188,6 +190,19 @@ class Study:
         )
 
 
+def _checked_seeds(seeds: Any) -> tuple[int, ...]:
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise ValueError(f"seeds is {seeds!r}; expected several, such as range(5)")
+    found = []
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"a seed is {seed!r}; expected whole numbers of 0 or more")
+        found.append(operator.index(seed))
+    if not found or len(set(found)) != len(found):
+        raise ValueError(f"seeds is {found}; expected at least one, each once")
+    return tuple(found)
+
+
 def _configs(methods: Sequence[str] | Mapping[str, SamplerConfig]) -> dict[str, SamplerConfig]:
     if isinstance(methods, str):
         raise ValueError(f"methods is the single {methods!r}; write [{methods!r}]")
@@ -200,7 +215,10 @@ def _configs(methods: Sequence[str] | Mapping[str, SamplerConfig]) -> dict[str, 
                 raise ValueError(f"{ORACLE} is configured as {config.method}; it ranks by the true loss: rename it")
     else:
         found = {}
-        for given in methods:
+        names: Sequence[Any] = methods
+        for given in names:
+            if not isinstance(given, str):
+                raise ValueError(f"a method is {given!r}; expected its name, such as 'RANDOM'")
             is_oracle = given.upper() == ORACLE
             config = SamplerConfig(method="UNCERTAINTY" if is_oracle else given)
             name = ORACLE if is_oracle else str(config.method)

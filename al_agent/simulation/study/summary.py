@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from ..figures import Curves, Figure, Gain, Saving, gain_of_area, labels_saved_at, performance_at
+from ..figures.curve import listed
 from .amounts import CLASSES, DUPLICATES
 from .trainers import ORACLE
 
@@ -53,27 +54,50 @@ def summary(
             gain = gain_of_area(curves, method, against=against)
             cells[2:] = [_saved(saving), _gain(gain), "-" if gain.p_t_test is None else _p(gain.p_t_test)]
             if saving.share.value is None and final.value is not None:
-                notes.append(f"labels saved by {method}: {saving.share}")
+                notes.append(f"labels saved by {method}: {_unknown(saving)}")
         if final.value is None:
             notes.append(f"{method}: {final.note}")
         rows.append(cells)
     lines = [f"After {end:,.0f} labels, {n_seeds} seed{'s' if n_seeds > 1 else ''}:", "", *map(_line, rows), ""]
-    said = (
-        f"± and in brackets: intervals of 95% over the seeds. Labels saved: on the way to what {against} has after "
-        f"{end:,.0f}. Gain of area: of the mean figure from {limits[0]:,.0f} to {end:,.0f} labels over that of {against}, "
-        "p by the paired t-test, for each method alone."
-    )
+    said = "± and in brackets: intervals of 95% over the seeds."
+    if against in curves.methods and len(curves.methods) > 1:
+        said += (
+            f" Labels saved: on the way to what {against} has after {end:,.0f}. Gain of area: of the mean figure from "
+            f"{limits[0]:,.0f} to {end:,.0f} labels over that of {against}, p by the paired t-test, for each method alone."
+        )
     lines.append(_wrapped(said))
     if over and against in curves.methods and len(curves.methods) > 1:
         lines += _savings_by_unit({curves.unit: curves, **over}, against, notes)
     if counts:
         lines += _counts_in_the_end(curves.methods, counts)
     if n_seeds < _FEWEST_SEEDS:
-        notes.append(f"{n_seeds} seeds are few: take {_FEWEST_SEEDS} or more before you believe an interval")
-    notes += [f"{method}, seed {seed} failed: {why}" for (method, seed), why in list(failures.items())[:_MOST_FAILURES]]
-    if len(failures) > _MOST_FAILURES:
-        notes.append(f"{len(failures)} runs failed in all")
+        few = "1 seed is" if n_seeds == 1 else f"{n_seeds} seeds are"
+        notes.append(f"{few} few: take {_FEWEST_SEEDS} or more before you believe an interval")
+    notes += failures_in_words(failures)
     return "\n".join([*lines, *(_wrapped(f"note: {note}") for note in dict.fromkeys(notes))])
+
+
+def failures_in_words(failures: Mapping[tuple[str, int], str]) -> list[str]:
+    """Which runs failed and why, those of a method that failed alike together; the first few, and how many there are.
+
+    Examples:
+        >>> failures_in_words({("A", 0): "round 1: no", ("A", 3): "round 1: no", ("B", 0): "round 2: no"})
+        ['A, seeds 0, 3 failed: round 1: no', 'B, seed 0 failed: round 2: no']
+    """
+    alike: dict[tuple[str, str], list[int]] = {}
+    for (method, seed), why in failures.items():
+        alike.setdefault((method, why), []).append(seed)
+    found = [
+        f"{method}, seed{'s' if len(seeds) > 1 else ''} {listed(seeds)} failed: {why}"
+        for (method, why), seeds in list(alike.items())[:_MOST_FAILURES]
+    ]
+    return found if len(alike) <= _MOST_FAILURES else [*found, f"{len(failures)} runs failed in all"]
+
+
+def nothing_measured(failures: Mapping[tuple[str, int], str]) -> str:
+    """What is said in place of tables where no model was ever measured."""
+    notes = [f"note: {note}" for note in failures_in_words(failures)]
+    return "\n".join(map(_wrapped, ["Nothing was measured: every run failed at its start.", *notes]))
 
 
 def _savings_by_unit(over: Mapping[str, Curves], against: str, notes: list[str]) -> list[str]:
@@ -95,8 +119,8 @@ def _savings_by_unit(over: Mapping[str, Curves], against: str, notes: list[str])
         columns[unit] = [_saved(saving) for saving in savings.values()]
         ends.append(f"{limits[1]:,.0f} {unit}")
         if curves is not first:
-            unknown = {method: saving.share for method, saving in savings.items() if saving.share.value is None}
-            notes.extend(f"{unit} saved by {method}: {share}" for method, share in unknown.items())
+            unknown = {method: _unknown(saving) for method, saving in savings.items() if saving.share.value is None}
+            notes.extend(f"{unit} saved by {method}: {why}" for method, why in unknown.items())
     said = f"Saved on the way to what {against} has after {', '.join(ends)}: each unit for itself."
     return ["", *_blocks(columns), "", _wrapped(said)] if ends else []
 
@@ -137,26 +161,26 @@ def in_one_sentence(curves: Curves, against: str) -> str:
     more often than one alone. ORACLE is not among them: nobody can use it.
     """
     others = [method for method in curves.methods if method not in (against, ORACLE)]
-    if against not in curves.methods or not others:
+    if against not in curves.methods:
+        return f"Cannot be said: {against} is not in the study, which has {', '.join(curves.methods)}."
+    if not others:
         return f"Cannot be said: no method was compared with {against}."
-    gains = {method: gain_of_area(curves, method, against=against) for method in others}
-    known = {method: gain.absolute.value for method, gain in gains.items() if gain.absolute.value is not None}
+    gains = _gains(curves, against)
+    known = _corrected(gains)
     n_seeds = gains[others[0]].n_seeds
-    if not known or n_seeds < _FEWEST_SEEDS:
+    best = best_of(curves, against)
+    if best is None or n_seeds < _FEWEST_SEEDS:
         few = f"{n_seeds} seed{'s are' if n_seeds > 1 else ' is'} too few; take {_FEWEST_SEEDS} or more"
         return f"Cannot be said: {few if known else gains[others[0]].absolute.note}."
     lost = [method for method in others if method not in known]
     but = f" Not compared, since runs failed: {', '.join(lost)}." if lost else ""
-    corrected = {method: min(1.0, (gains[method].p_t_test or 0.0) * len(known)) for method in known}
-    sure = [method for method in known if known[method] > 0 and corrected[method] < _ALPHA]
-    best = max(sure or known, key=lambda method: known[method])
-    p = corrected[best]
+    ahead, p = known[best]
     many = f", corrected for {len(known)} methods" if len(known) > 1 else ""
-    if known[best] <= 0:
+    if ahead <= 0:
         return f"No: no method is ahead of {against} on average over the budgets, in {n_seeds} seeds.{but}"
     if p >= _ALPHA:
         return (
-            f"Not shown: {best} is ahead of {against} by {known[best]:.4f} on average over the budgets, which may be chance "
+            f"Not shown: {best} is ahead of {against} by {ahead:.4f} on average over the budgets, which may be chance "
             f"(p {_p(p)}{many}, {n_seeds} seeds).{but}"
         )
     limits = curves.shared_range()
@@ -166,9 +190,29 @@ def in_one_sentence(curves: Curves, against: str) -> str:
     if saving.share.value is None:
         saved = f"how many labels that saves at {against}'s final figure is not known"
     return (
-        f"Yes, on these data and with this model: {best} is ahead of {against} by {known[best]:.4f} on average over the "
+        f"Yes, on these data and with this model: {best} is ahead of {against} by {ahead:.4f} on average over the "
         f"budgets (p {_p(p)}{many}, {n_seeds} seeds); {saved}.{but}"
     )
+
+
+def best_of(curves: Curves, against: str) -> str | None:
+    """The method that `in_one_sentence` is about; None where none can be compared."""
+    known = _corrected(_gains(curves, against))
+    sure = [method for method, (gain, p) in known.items() if gain > 0 and p < _ALPHA]
+    return max(sure or known, key=lambda method: known[method][0], default=None)
+
+
+def _gains(curves: Curves, against: str) -> dict[str, Gain]:
+    others = [method for method in curves.methods if method not in (against, ORACLE)]
+    return {method: gain_of_area(curves, method, against=against) for method in others}
+
+
+def _corrected(gains: Mapping[str, Gain]) -> dict[str, tuple[float, float]]:
+    """Method to its gain, where it is known, and to its p-value, corrected."""
+    known = {method: gain for method, gain in gains.items() if gain.absolute.value is not None}
+    return {
+        method: (gain.absolute.value or 0.0, min(1.0, (gain.p_t_test or 0.0) * len(known))) for method, gain in known.items()
+    }
 
 
 def _final(figure: Figure) -> str:
@@ -187,6 +231,14 @@ def _saved(saving: Saving) -> str:
     low = "?" if share.low is None else f"{share.low:.0%}"
     high = "?" if share.high is None else f"{share.high:.0%}"
     return f"{share.value:.0%} ({low} to {high})"
+
+
+def _unknown(saving: Saving) -> str:
+    """Why a saving has no number, and what is known of it all the same."""
+    share = saving.share
+    ends = ((share.low, "or more"), (share.high, "or less"))
+    known = ", ".join(f"{end:.0%} {side}" for end, side in ends if end is not None)
+    return f"no number{f' ({known})' if known else ''}: {share.note}"
 
 
 def _gain(gain: Gain) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from scorers.files import written_whole
 
+from ...embedding.files.parquet import import_pyarrow
 from .records import COLUMNS, Measurement
 
 _ENDINGS = (".csv", ".parquet")
@@ -78,7 +79,7 @@ def _from_csv(content: io.BytesIO, where: str) -> tuple[Measurement, ...]:
 
 
 def _as_parquet(rows: Sequence[Measurement], units: Sequence[str]) -> bytes:
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
     columns = {}
     for name, kind in zip(COLUMNS, (str, int, int, int, float, float, float, float, str)):
@@ -94,7 +95,7 @@ def _as_parquet(rows: Sequence[Measurement], units: Sequence[str]) -> bytes:
 
 
 def _from_parquet(content: io.BytesIO, where: str) -> tuple[Measurement, ...]:
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     try:
         table = pyarrow.parquet.read_table(content)
         units = _units(table.column_names)
@@ -133,12 +134,3 @@ def _to_row(cells: Sequence[Any], amounts: Mapping[str, Any]) -> Measurement:
 def _short(number: float) -> float | int:
     """A whole number without the dot that says nothing."""
     return int(number) if math.isfinite(number) and number == int(number) else number
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow  # noqa: PLC0415  # pyarrow is an extra
-        import pyarrow.parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError("Parquet files need pyarrow: pip install 'al-agent[parquet]'") from error
-    return pyarrow

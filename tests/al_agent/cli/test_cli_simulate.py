@@ -80,7 +80,7 @@ def test_one_object_for_programs_and_a_study_that_is_there_is_not_run_again(
     assert seen[0] == results[0]["methods"]["RANDOM"]["mean_classes_seen"][0]
     assert 5 < seen[0] <= seen[1] <= seen[2] <= 10
     assert main(words(digits, tmp_path, "--per-round", "11")) == 1
-    assert "n_per_round was 10, now 11" in capsys.readouterr().err
+    assert "--per-round was 10, now 11" in capsys.readouterr().err
 
 
 def test_a_folder_of_classes_and_the_vectors_that_embed_makes_of_it(
@@ -118,6 +118,8 @@ def test_a_method_is_added_to_a_study_that_is_there_and_the_others_stay(
     after = (tmp_path / "study.csv").read_text().splitlines()
     assert after[: len(before)] == before  # to the second that they took
     assert [line.split(",")[0] for line in after[len(before) :]] == ["CORESET"] * 6
+    assert main([*words(digits, tmp_path)[:-2], "--methods", "coreset"]) == 0
+    assert "Also in the folder, and shown where --methods names them: UNCERTAINTY" in capsys.readouterr().out
 
 
 def test_a_study_that_another_process_runs_is_left_alone(
@@ -242,3 +244,48 @@ def test_an_image_that_cannot_be_read_is_named_and_a_table_needs_vectors(
     assert "broken.png" in error
     assert main(["simulate", str(digits / "labels.csv"), "--output", str(tmp_path / "results"), *FEW]) == 2
     assert "name their vectors with --embeddings FILE" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_wrong_is_said_before_images_are_embedded(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = photos.parent / "results"
+    for others, status, message in (
+        (["--methods", "magic"], 2, "unknown sampling method 'MAGIC'"),
+        (["--rounds", "99"], 2, "ask for 303 labels, and the pool has 48 items"),
+        (["--test-share", "0.001"], 1, "--test-share 0.001 of 60 items leaves nothing on one side"),
+    ):
+        assert main(["simulate", str(photos), "--output", str(output), *FEW, *others]) == status
+        assert message in " ".join(capsys.readouterr().err.split())
+    (photos.parent / "file").touch()
+    assert main(["simulate", str(photos), "--output", str(photos.parent / "file" / "below"), *FEW]) == 1
+    assert "file' is a file; expected a folder for the study" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_in_the_folder_of_the_images_the_dot_is_enough(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photos)
+    assert main(["simulate", ".", *FEW]) == 0
+    assert "48 items in the pool" in capsys.readouterr().out
+    assert (photos / "al-agent-study" / "study.csv").exists()
+
+
+def test_the_command_that_puts_a_price_on_it_is_one_that_works(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = ["--seeds", "4", "--start", "15", "--per-round", "15", "--rounds", "5", "--methods", "coreset"]
+    given = [str(digits / "labels.csv"), "--embeddings", str(digits / "vectors.npz"), "--output", str(tmp_path)]
+    assert main(["simulate", *given, *study]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if str(tmp_path) not in line)
+    place = lines.index("What CORESET is worth at your prices:")
+    command = " ".join("".join(lines[place + 1 :]).replace("\\", " ").split())
+    assert main(["simulate", *given, *study, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["methods"]["CORESET"]
+    assert found["images_without"] == {"value": 90.0, "low": None, "high": None}
+    assert found["images_with"]["value"] == pytest.approx(90 - found["labels_saved"]["value"])
+    assert main([*command.replace("PRICE", "0.5").split()[1:], "--json"]) == 0
+    costs = json.loads(capsys.readouterr().out)
+    ends = {key: None if end is None else round(end) for key, end in found["images_with"].items()}
+    assert (costs["images_without"]["value"], costs["images_with"]) == (90, ends)
+    assert "--pool 160" in command
