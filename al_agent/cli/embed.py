@@ -361,7 +361,7 @@ def _next(folder: Path, target: Path) -> str:
     default = next((folder / file for file in EMBEDDINGS_FILES if (folder / file).exists()), None)  # what query takes
     is_default = default is not None and target.absolute() == default.absolute()
     option = "" if is_default else f" --embeddings {shlex.quote(str(target))}"
-    return f"al-agent query {where} --method coreset{option}"
+    return f"al-agent query {where}{option}"
 
 
 def _time(seconds: float) -> str:

@@ -42,7 +42,15 @@ def query(
     proportion: Annotated[
         float | None, typer.Option(help="Instead: fraction of the unlabeled items.", show_default=False)
     ] = None,
-    method: Annotated[str, typer.Option("--method", "-m", help=f"{', '.join(SamplingMethod.__members__)}.")] = "CORESET",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help=f"{', '.join(SamplingMethod.__members__)}.",
+            show_default="AUTO, with --strategies JOINT",
+        ),
+    ] = None,
     score: Annotated[str | None, typer.Option(help="Name of the score.", show_default="the scorer's default")] = None,
     scores: Annotated[
         Path | None, typer.Option(help="File that al-agent score wrote.", show_default="PROJECT/scores.npz")
@@ -109,7 +117,7 @@ def query(
         config = SamplerConfig(
             32 if n_samples is None else n_samples,
             proportion=proportion,
-            method=method,
+            method=method or ("AUTO" if strategies is None else "JOINT"),
             score=score,
             strategies=[] if strategies is None else _read_strategies(strategies),
             min_distance=min_distance,

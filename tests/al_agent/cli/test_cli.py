@@ -357,9 +357,9 @@ def test_strategies_metadata_and_vectors_on_disk_from_the_shell(
         (["-m", "probcover", "--option", "delta"], "is not NAME=VALUE"),
         (["-m", "coreset", "--option", "delta=1"], "CORESET has no option 'delta'"),
         (["-m", "bald"], "reads class probabilities, which scores do not hold"),
-        (["--engine", "spark"], "engine is 'spark'"),
+        (["-m", "coreset", "--engine", "spark"], "engine is 'spark'"),
         (["--strategies", "missing.json"], "there is no file 'missing.json'"),
-        (["--ignore-sparsest", "2"], "ignore_sparsest is 2.0"),
+        (["-m", "coreset", "--ignore-sparsest", "2"], "ignore_sparsest is 2.0"),
     ],
 )
 def test_wrong_options_of_methods_are_wrong_use(

@@ -113,18 +113,18 @@ def test_what_the_text_says_to_type_next_works(folder: Path, capsys: pytest.Capt
     run_text(capsys, 0, *lines[-1].removeprefix("next: al-agent ").split())
     (folder / "embeddings.npy").touch()  # would be what query takes
     lines = run_text(capsys, 0, "embed", folder).splitlines()
-    assert lines[-1] == f"next: al-agent query {folder} --method coreset --embeddings {folder / 'embeddings.npz'}"
-    assert "12 items by CORESET" in run_text(capsys, 0, *lines[-1].removeprefix("next: al-agent ").split(), "-n", "12")
+    assert lines[-1] == f"next: al-agent query {folder} --embeddings {folder / 'embeddings.npz'}"
+    assert "12 items by AUTO" in run_text(capsys, 0, *lines[-1].removeprefix("next: al-agent ").split(), "-n", "12")
 
 
 def test_the_next_command_names_vectors_that_query_would_not_find(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     PlatformLocal.create(folder)
     elsewhere = folder.parent / "e.npz"
     line = run_text(capsys, 0, "embed", folder, "-o", elsewhere).splitlines()[-1]
-    assert line == f"next: al-agent query {folder} --method coreset --embeddings {elsewhere}"
+    assert line == f"next: al-agent query {folder} --embeddings {elsewhere}"
     pytest.importorskip("pyarrow")
     line = run_text(capsys, 0, "embed", folder, "-o", folder / "embeddings.parquet").splitlines()[-1]
-    assert line == f"next: al-agent query {folder} --method coreset"
+    assert line == f"next: al-agent query {folder}"
     assert run_json(capsys, "duplicates", folder)["n_items"] == 12
 
 
