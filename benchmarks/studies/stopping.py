@@ -1,4 +1,4 @@
-"""Replays the stopping advice on every run of recorded studies, and prints how early or late it stops.
+"""Replays the stopping advice on the runs of recorded studies, and prints how early or late it stops.
 
     python benchmarks/studies/stopping.py FOLDER
 
@@ -25,8 +25,8 @@ from tqdm import tqdm
 from al_agent.simulation.figures import Curve, mean_curve
 from al_agent.simulation.stopping import Decision, Extrapolation, Replayed, extrapolate, judge, next_batch
 from al_agent.simulation.stopping.judging import Rule
-from al_agent.simulation.study import ORACLE
 
+METHODS = (AGAINST, "AUTO", "UNCERTAINTY")
 WAYS = (1 / 3, 1 / 2, 2 / 3)
 """How far along RANDOM's budgets the next label is worth just its price."""
 
@@ -73,6 +73,7 @@ class Priced:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Replay the stopping advice on recorded studies, and print Markdown.")
     parser.add_argument("folder", type=Path, help="holds studies, at any depth")
+    parser.add_argument("--methods", nargs="+", default=METHODS, help="whose runs are replayed")
     options = parser.parse_args()
     try:
         studies, notes = find_studies(options.folder)
@@ -81,14 +82,14 @@ def main() -> None:
     print(_NOTE)
     for title, is_bold in (("over the whole interval of 80%, the default", False), ("by the expected gain alone", True)):
         with tqdm(studies, desc=title) as bar:
-            priced = [one for study in bar for one in replayed(study, is_bold=is_bold)]
+            priced = [one for study in bar for one in replayed(study, options.methods, is_bold=is_bold)]
         print("\n".join(["", f"### Stop when the next batch does not pay {title}", "", *table(priced)]))
     print("\n".join(["", *(f"- {note}" for note in notes)]))
 
 
-def replayed(study: Recorded, *, is_bold: bool) -> list[Priced]:
-    """Every run of every method but the control, at each price; nothing where RANDOM's curve is no power law."""
-    methods = [method for method in study.methods if method != ORACLE]
+def replayed(study: Recorded, methods: Sequence[str] = METHODS, *, is_bold: bool) -> list[Priced]:
+    """Every run of some methods, at each price; nothing where RANDOM's curve is no power law."""
+    methods = [method for method in study.methods if method in (AGAINST, *methods)]
     curves = study.curves.select(methods=methods)
     means = {method: mean_curve(curves, method) for method in methods}
     truth = {method: Curve(mean.budgets, mean.mean) for method, mean in means.items()}
