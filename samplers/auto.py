@@ -52,6 +52,9 @@ class SamplerAuto(Sampler):
     unrelated scores 1 in 300 does, whatever the number of items, dimensions and duplicates. Predictions in another order
     than the item ids fail. Scores below 0 are counted from the lowest candidate's, which weighs nothing.
 
+    In the project's recorded studies it was significantly behind RANDOM nowhere on vectors, and behind it with a detector on
+    photos of blood cells, where CORESET was ahead: for detection compare first.
+
     Time and memory as for MAX_HERDING.
 
     Args:
