@@ -51,8 +51,8 @@ class SamplingMethod(str, Enum):
     """
 
     AUTO = "AUTO"
-    """For those who do not want to choose: coverage of the embeddings, weighted by the score as labels grow in number; not for
-    detection, where it was behind RANDOM in a study."""
+    """For those who do not want to choose: coverage of the embeddings, weighted by the score as labels grow in number; not
+    for detection, where it was behind RANDOM in a study."""
     RANDOM = "RANDOM"
     """Uniformly at random: the baseline."""
     UNCERTAINTY = "UNCERTAINTY"
