@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import PlatformError
-from .platforms.base import Item, ItemState, ListsStates, Platform
+from .platforms.base import ItemState, ListsStates, Platform
 
 
 @dataclass(frozen=True)
@@ -36,49 +36,48 @@ class Listing:
     """The items of a project at one moment.
 
     Args:
-        items: Every item once, in platform order.
+        ids: Of every item, in platform order.
+        states: Of each.
+        name_of: The platform's names of those items whose name is not the id.
+        before: An earlier listing; where the items are the same, they are shared with it.
 
     Raises:
         PlatformError: Two items share an id.
     """
 
-    def __init__(self, items: Iterable[Item]) -> None:
-        names: dict[str, str] = {}
-        ids: list[str] = []
-        states: list[ItemState] = []
-        for item in items:
-            ids.append(item.id)
-            if item.name != item.id:
-                names[item.id] = item.name
-            states.append(item.state)
-        self._name_of: Mapping[str, str] = names
-        self._take(tuple(ids), states)
+    item_ids: tuple[str, ...]
+    """Of every item, in platform order."""
 
-    @classmethod
-    def of(cls, platform: Platform, before: Listing | None = None) -> Listing:
-        """The items of a platform now; what has not changed since `before` is shared with it."""
-        if not isinstance(platform, ListsStates):
-            return cls(platform.list_items())
-        ids, states = platform.list_states()
-        listing = cls.__new__(cls)
-        listing._name_of = {}
-        if before is not None and before.item_ids == ids:
-            listing.item_ids = before.item_ids
-            listing.row_of = before.row_of
-            listing._codes = _codes_of(states)
-        else:
-            listing._take(ids, states)
-        return listing
-
-    def _take(self, ids: tuple[str, ...], states: Iterable[str]) -> None:
-        self.item_ids = ids
+    def __init__(
+        self, ids: tuple[str, ...], states: Iterable[str], name_of: Mapping[str, str], before: Listing | None = None
+    ) -> None:
         self._codes = _codes_of(states)
+        self._name_of = name_of
+        if before is not None and before.item_ids == ids:
+            self.item_ids, self.row_of = before.item_ids, before.row_of
+            return
+        self.item_ids = ids
         if len(self.row_of) != len(ids):
             doubled = next(item_id for row, item_id in enumerate(ids) if self.row_of[item_id] != row)
             raise PlatformError(
                 f"the platform lists {doubled!r} more than once; names must be unique in a project: rename one of them, or "
                 "let the connector use the platform's own ids"
             )
+
+    @classmethod
+    def of(cls, platform: Platform, before: Listing | None = None) -> Listing:
+        """The items of a platform now."""
+        if isinstance(platform, ListsStates):
+            return cls(*platform.list_states(), {}, before)
+        names: dict[str, str] = {}
+        ids: list[str] = []
+        states: list[ItemState] = []
+        for item in platform.list_items():
+            ids.append(item.id)
+            if item.name != item.id:
+                names[item.id] = item.name
+            states.append(item.state)
+        return cls(tuple(ids), states, names, before)
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -104,9 +103,10 @@ class Listing:
         """The item's name on the platform."""
         return self._name_of.get(item_id, item_id)
 
-    def state_at(self, row: int) -> ItemState:
-        """The state of the item at a position."""
-        return _STATES[int(self._codes[row])]
+    def state_of(self, item_id: str) -> ItemState | None:
+        """Where an item stands; None where it is not in the project."""
+        row = self.row_of.get(item_id)
+        return None if row is None else _STATES[int(self._codes[row])]
 
     def with_state(self, wanted: ItemState) -> tuple[str, ...]:
         """Items in one state, in platform order."""
@@ -129,7 +129,7 @@ class Listing:
         """What is different in a later listing."""
         appeared, vanished = after._not_in(self), self._not_in(after)
         was_labeled = self.is_in(ItemState.LABELED)
-        if not appeared and not vanished and after.item_ids == self.item_ids:
+        if after.item_ids is self.item_ids:
             labeled = after.names_of(np.flatnonzero(after.is_in(ItemState.LABELED) & ~was_labeled))
         else:
             before = frozenset(self.labeled)

@@ -36,17 +36,12 @@ def plan(picked: Sequence[str], boosted_before: Iterable[str], listing: Listing)
     ranks: dict[str, int] = {}
     declined: dict[str, str] = {}
     for rank, item_id in enumerate(picked):
-        row = listing.row_of.get(item_id)
-        if row is None:
+        state = listing.state_of(item_id)
+        if state is None:
             declined[item_id] = "not in the project any more"
-        elif (state := listing.state_at(row)) is ItemState.UNLABELED:
+        elif state is ItemState.UNLABELED:
             ranks[item_id] = rank
         else:
             declined[item_id] = f"already {state}"
-    resets = tuple(item_id for item_id in boosted_before if item_id not in ranks and _is_open(item_id, listing))
-    return Plan(ranks, resets, declined)
-
-
-def _is_open(item_id: str, listing: Listing) -> bool:
-    row = listing.row_of.get(item_id)
-    return row is not None and listing.state_at(row) is ItemState.UNLABELED
+    is_open = (item_id for item_id in boosted_before if listing.state_of(item_id) is ItemState.UNLABELED)
+    return Plan(ranks, tuple(item_id for item_id in is_open if item_id not in ranks), declined)

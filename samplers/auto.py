@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .distances import Distances, Rows, blocks, check_metric, squared_distances, vectors_in
+from .distances import Rows, check_metric, rough_squares, squared_distances, vectors_in
 from .herding import SamplerMaxHerding, SamplerUHerding
-from .lazy_greedy import by_id, covering_radius, draw_landmarks
+from .lazy_greedy import by_id, covering_radius, draw_landmarks, random_rest
 from .pool import Pool, Vectors
 from .random_order import SamplerRandom
 from .sampler import Picks, Sampler
@@ -166,15 +166,9 @@ def _centred_ranks(values: npt.NDArray[np.float64]) -> Rows:
 
 def _nearest(vectors: Vectors, rows: Rows, asked: Rows, n_neighbours: int) -> Rows:
     """`(q, n_neighbours)` places among the rows of the nearest others, by exact distances of a shortlist twice as long."""
-    points = vectors[rows].astype(np.float64)
-    points -= np.median(points, axis=0)
-    largest = float(np.abs(points).max())
-    points /= largest if largest > 0 else 1.0
-    norms = np.einsum("ij,ij->i", points, points)
     n_listed = min(2 * n_neighbours, len(rows) - 1)
     found = np.empty((len(asked), n_neighbours), dtype=np.int64)
-    for part in blocks(len(asked), len(rows), _PAIRS_PER_BLOCK):
-        squared: Distances = norms - 2 * (points[asked[part]] @ points.T)
+    for part, squared in rough_squares(vectors, rows, asked, _PAIRS_PER_BLOCK):
         squared[np.arange(len(squared)), asked[part]] = np.inf  # itself
         listed = np.sort(np.argpartition(squared, n_listed - 1, axis=1)[:, :n_listed], axis=1)
         exact = squared_distances(vectors, np.repeat(rows[asked[part]], n_listed), rows[listed.ravel()])
@@ -225,11 +219,7 @@ def _in_turn(
     n_chosen = (n_samples + 1) // 2
     chosen = _because(why, sampler.pick(pool, n_chosen, rng, on_pick))
     rows, gains = np.empty(n_samples, dtype=np.int64), np.zeros(n_samples)
-    reasons = [""] * n_samples
+    reasons = [f"{why}; drawn at random"] * n_samples
     rows[::2], gains[::2], reasons[::2] = chosen.rows, chosen.gains, list(chosen.reasons)
-    if n_samples > n_chosen:
-        is_taken = pool.is_labeled.copy()
-        is_taken[chosen.rows] = True
-        drawn = SamplerRandom().pick(Pool(pool.item_ids, is_taken), n_samples - n_chosen, rng, on_pick)
-        rows[1::2], reasons[1::2] = drawn.rows, list(_because(why, drawn).reasons)
+    rows[1::2], _ = random_rest(pool, chosen.rows, n_samples - n_chosen, rng, on_pick)
     return Picks(rows, gains, tuple(reasons), note)

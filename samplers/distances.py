@@ -60,6 +60,29 @@ def squared_distances(vectors: Vectors, rows: Rows, others: Rows | Vectors) -> D
     return result
 
 
+def rough_squares(vectors: Vectors, rows: Rows, asked: Rows, values_per_block: int) -> Iterator[tuple[slice, Distances]]:
+    """Squared distances of some rows to all, by matrix products, to find who may be near: scaled, and less a constant each.
+
+    What decides is measured by `squared_distances` afterwards.
+
+    Args:
+        vectors: `(n, d)` finite floats.
+        rows: `(p,)` rows.
+        asked: `(q,)` places among the rows.
+        values_per_block: About so many distances are held at a time.
+
+    Yields:
+        A slice of `asked`, and for each of these `(p,)` numbers in the order of its distances to the rows.
+    """
+    points = vectors[rows].astype(np.float64)
+    points -= np.median(points, axis=0)
+    largest = float(np.abs(points).max())
+    points /= largest if largest > 0 else 1.0
+    norms = np.einsum("ij,ij->i", points, points)
+    for part in blocks(len(asked), len(rows), values_per_block):
+        yield part, norms - 2 * (points[asked[part]] @ points.T)
+
+
 def lane_sum(squares: Distances) -> Distances:
     """The sum over the first axis of `(d, p)` squares in the fixed order; the squares are overwritten."""
     width = min(LANES, len(squares))

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .distances import Distances, Rows, blocks, mean_of, squared_distances
+from .distances import Distances, Rows, blocks, mean_of, rough_squares, squared_distances
 from .pool import Pool, Vectors
 from .random_order import shuffled_candidates
 from .sampler import checked_count
@@ -101,14 +101,8 @@ def covering_radius(vectors: Vectors, landmarks: Rows, n_balls: int, rng: np.ran
     probes = np.arange(n)
     if n > MOST_PROBES:
         probes = np.sort(rng.choice(n, size=MOST_PROBES, replace=False, shuffle=False))
-    points = vectors[landmarks].astype(np.float64)
-    points -= np.median(points, axis=0)
-    largest = float(np.abs(points).max())
-    points /= largest if largest > 0 else 1.0
-    norms = np.einsum("ij,ij->i", points, points)
     neighbours = np.empty(len(probes), dtype=np.int64)
-    for part in blocks(len(probes), n, PAIRS_PER_BLOCK):
-        squared = norms - 2 * (points[probes[part]] @ points.T)
+    for part, squared in rough_squares(vectors, landmarks, probes, PAIRS_PER_BLOCK):
         squared[np.arange(len(squared)), probes[part]] = -np.inf  # itself comes first
         neighbours[part] = np.argpartition(squared, place, axis=1)[:, place]
     found = np.sort(squared_distances(vectors, landmarks[probes], landmarks[neighbours]))

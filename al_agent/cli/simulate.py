@@ -15,7 +15,7 @@ from ..label_files import read_labels
 from ..report.learning_curves import draw_learning_curves
 from ..simulation.study import Study, StudyResult
 from ..simulation.study.folder import StudyFolder
-from ..simulation.study.labeled_vectors import LogisticTrainer, hide_labels
+from ..simulation.study.labeled_vectors import LogisticTrainer, Scale, hide_labels
 from ..simulation.study.scoring import OF_COMMITTEES
 from ..simulation.study.split import can_be_stratified
 from ..simulation.study.study import DEFAULT_METHODS
@@ -110,7 +110,7 @@ def simulate(
             raise ValueError(_in_options(str(error))) from error
         try:
             _check_one_model(names)
-            trainer = LogisticTrainer.of(data.features)
+            trainer = LogisticTrainer(Scale.of(data.features))
             return Study(data, trainer, names, start, per_round, rounds, range(seeds))
         except ValueError as error:
             raise typer.BadParameter(_in_options(str(error))) from error
@@ -125,10 +125,11 @@ def simulate(
             result = study.run(output, n_workers=workers, retry_failed=retry_failed, on_run=bar.update)
         except ValueError as error:
             raise ValueError(_in_options(str(error))) from error
+    sentence = result.sentence()
     plot, why_no_plot = _draw(output / _PLOT, result)
     n_left_out, n_classes = len(vectors) - len(label_of), len(set(label_of.values()))
     lines = [
-        textwrap.fill(on_one_line(result.sentence()), WIDTH, break_on_hyphens=False),
+        textwrap.fill(on_one_line(sentence), WIDTH, break_on_hyphens=False),
         "",
         result.summary(),
         "",
@@ -147,7 +148,7 @@ def simulate(
     ]
     show(
         {
-            "sentence": result.sentence(),
+            "sentence": sentence,
             "n_pool": len(data.item_ids),
             "n_test": len(data.test_labels),
             "stratified": stratified,

@@ -1,12 +1,13 @@
-"""Heads that learn classes from vectors: a logistic regression, and a committee of small networks."""
+"""A head that learns classes from vectors: a committee of small networks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from al_agent.simulation.study.labeled_vectors import Scale
 
 Vector = npt.NDArray[np.floating[Any]]
 _Float32 = npt.NDArray[np.float32]
@@ -16,63 +17,6 @@ _N_MEMBERS, _WIDTH = 10, 64
 _N_STEPS, _LEARNING_RATE, _DECAY = 60, 0.01, 1.0
 _MEAN_RATE, _SQUARE_RATE = 0.1, 0.01  # Adam's 1 - beta, of which the second is large since there are few steps
 _TINY = 1e-8
-
-
-@dataclass(frozen=True, eq=False)
-class _Scale:
-    """Mean and deviation of the whole pool, which take no label."""
-
-    mean: Vector
-    deviation: Vector
-
-    @classmethod
-    def of(cls, pool: Vector) -> _Scale:
-        deviation = pool.std(axis=0)
-        return cls(pool.mean(axis=0), np.where(deviation > 0, deviation, 1))
-
-    def __call__(self, x: Vector) -> Vector:
-        return np.asarray((x - self.mean) / self.deviation)
-
-
-class Linear:
-    """Logistic regression on vectors standardized by the whole pool; with labels of one class, it always says that one.
-
-    Args:
-        pool: `(n, d)`.
-        strength: C of scikit-learn, the weight of the labels against the prior that weights are small.
-    """
-
-    def __init__(self, pool: Vector, strength: float) -> None:
-        self._scale, self._strength = _Scale.of(pool), strength
-
-    def __repr__(self) -> str:
-        return f"logistic regression on standardized vectors, C={self._strength:g}"
-
-    def __call__(self, x: Vector, y: npt.NDArray[np.int64], seed: int) -> LinearModel:
-        """Train; nothing in it is random."""
-        from sklearn.dummy import DummyClassifier  # noqa: PLC0415  # loads scikit-learn, which takes a second
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-
-        inner = LogisticRegression(C=self._strength, max_iter=5_000, tol=1e-3)
-        if len(np.unique(y)) < 2:
-            inner = DummyClassifier(strategy="most_frequent")
-        return LinearModel(self._scale, inner.fit(self._scale(x), y))
-
-
-class LinearModel:
-    """A trained one; `classes_` names the columns of its probabilities."""
-
-    def __init__(self, scale: _Scale, inner: Any) -> None:
-        self._scale, self._inner = scale, inner
-        self.classes_: npt.NDArray[np.int64] = inner.classes_
-
-    def predict_proba(self, x: Vector) -> npt.NDArray[np.float64]:
-        """`(n, c)` of the classes seen."""
-        return np.asarray(self._inner.predict_proba(self._scale(x)))
-
-    def score(self, x: Vector, y: npt.NDArray[np.int64]) -> float:
-        """Accuracy."""
-        return float(self._inner.score(self._scale(x), y))
 
 
 class Mlp:
@@ -91,7 +35,7 @@ class Mlp:
     """
 
     def __init__(self, pool: Vector, n_classes: int) -> None:
-        self._scale, self._n_classes = _Scale.of(pool), n_classes
+        self._scale, self._n_classes = Scale.of(pool), n_classes
 
     def __repr__(self) -> str:
         return (
@@ -121,7 +65,7 @@ class Mlp:
 class MlpModel:
     """A trained committee."""
 
-    def __init__(self, scale: _Scale, parameters: _Parameters) -> None:
+    def __init__(self, scale: Scale, parameters: _Parameters) -> None:
         self._scale, self._parameters = scale, parameters
 
     def predict_proba(self, x: Vector) -> npt.NDArray[np.float64]:

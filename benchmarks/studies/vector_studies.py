@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from heads import Linear, Mlp
+from heads import Mlp
 from vector_data import cifar_vectors, duplicates, imbalanced, real_probabilities
 
 from al_agent import SamplerConfig, SamplingMethod
 from al_agent.simulation.digits import load_digits
 from al_agent.simulation.hidden import HiddenLabels
 from al_agent.simulation.study import ORACLE, Study
+from al_agent.simulation.study.labeled_vectors import LogisticTrainer, Scale
 from samplers.strategies import Diversity, Typicality, Weight
 
 _OF_COMMITTEES = (SamplingMethod.BALD, SamplingMethod.BATCH_BALD)
@@ -50,7 +51,7 @@ class Plan:
         """
         data = self.load(folder)
         pool = data.features
-        trainer = Mlp(pool, self.n_classes) if self.strength is None else Linear(pool, self.strength)
+        trainer = Mlp(pool, self.n_classes) if self.strength is None else LogisticTrainer(Scale.of(pool), self.strength)
         return Study(
             data,
             trainer,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import recorded as recorded_studies
 from against_random import compare, points, saved, study_table
-from heads import Linear, Mlp, gradients
+from heads import Mlp, gradients
 from overall import against_random_table, harm_of, win_rows
 from PIL import Image
 from recorded import Recorded, find_studies, thirds
@@ -31,6 +31,7 @@ from al_agent.simulation.figures import Curve
 from al_agent.simulation.hidden import HiddenLabels
 from al_agent.simulation.stopping import PowerLaw, stop_by_worth
 from al_agent.simulation.study import Measurement, Study, StudyResult
+from al_agent.simulation.study.labeled_vectors import LogisticTrainer, Scale
 
 PACKS = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 with_vectors = pytest.mark.skipif(not (PACKS / VECTORS).exists(), reason=f"{VECTORS} is not there")
@@ -116,7 +117,7 @@ def test_a_committee_learns_gives_every_class_a_column_and_follows_its_seed() ->
 
 def test_the_linear_head_says_the_only_class_that_it_was_shown() -> None:
     x, y = two_blobs(80, 0)
-    model = Linear(x, 1.0)(x[:3], np.array([1, 1, 1]), seed=0)
+    model = LogisticTrainer(Scale.of(x))(x[:3], np.array([1, 1, 1]), seed=0)
     np.testing.assert_array_equal(model.predict_proba(x[:2]), [[1.0], [1.0]])
     assert model.classes_.tolist() == [1]
     assert model.score(x, y) == np.mean(y == 1)
@@ -124,7 +125,8 @@ def test_the_linear_head_says_the_only_class_that_it_was_shown() -> None:
 
 def test_linear_weights_shrink_with_the_strength_of_labels() -> None:
     x, y = two_blobs(80, 0)
-    sure, unsure = (Linear(x, strength)(x, y, seed=0).predict_proba(x).max(axis=1).mean() for strength in (1.0, 0.001))
+    trainers = (LogisticTrainer(Scale.of(x), strength) for strength in (1.0, 0.001))
+    sure, unsure = (trainer(x, y, seed=0).predict_proba(x).max(axis=1).mean() for trainer in trainers)
     assert sure > 0.9
     assert unsure < 0.6
 
@@ -249,7 +251,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_study_that_one_seed_has_finished_is_left_out_and_says_so(tmp_path: Path) -> None:
-    Study(tiny(Path()), Linear(tiny(Path()).features, 1.0), ["RANDOM"], 4, 4, 2, [0], trainer_name="one").run(
+    Study(tiny(Path()), LogisticTrainer(Scale.of(tiny(Path()).features)), ["RANDOM"], 4, 4, 2, [0], trainer_name="one").run(
         tmp_path / "few"
     )
     assert find_studies(tmp_path) == (

@@ -16,7 +16,7 @@ from detection import LEAST_SCORE, average_precisions, flipped
 from networks_detection import SingleShotNetwork
 from single_shot import Found, Outputs, found_boxes, image_losses
 from torch import nn
-from torch_parts import Whitening, as_doubles, convolved, fit, inputs_of, repeatable, trained_weights
+from torch_parts import Whitening, as_doubles, convolved, fit, inputs_of, parts_of, repeatable, trained_weights
 from vectors import VectorsOf
 
 from al_agent import DetectionPredictions, ScorerObjectDetection
@@ -182,7 +182,7 @@ class CellModel:
 
     def _outputs(self, x: npt.NDArray[Any]) -> Outputs:
         with repeatable(0), torch.no_grad():
-            parts = [self.network(inputs_of(x[start : start + _N_AT_ONCE])) for start in range(0, len(x), _N_AT_ONCE)]
+            parts = [self.network(inputs_of(part)) for part in parts_of(x, _N_AT_ONCE)]
         offsets, logits, _ = zip(*parts)
         return Outputs(torch.cat(offsets), torch.cat(logits), self.network.priors)
 

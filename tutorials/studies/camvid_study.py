@@ -15,7 +15,7 @@ from camvid import CLASSES, VOID, Frames
 from segmentation import confusion, mean_iou
 from torch import nn
 from torch.nn import functional
-from torch_parts import Whitening, as_doubles, convolved, fit, inputs_of, repeatable, trained_weights
+from torch_parts import Whitening, as_doubles, convolved, fit, inputs_of, parts_of, repeatable, trained_weights
 from vectors import VectorsOf
 
 from al_agent import Embeddings, ScorerSemanticSegmentation, SegmentationPredictions
@@ -177,7 +177,7 @@ class StreetModel:
     def scorer(self, item_ids: Sequence[str], x: npt.NDArray[Any]) -> ScorerSemanticSegmentation:
         """Of one distribution for each 4 x 4 pixels."""
         with repeatable(0), torch.no_grad():
-            maps = torch.cat([self.network(inputs_of(part)).softmax(dim=1) for part in _parts(x)]).numpy()
+            maps = torch.cat([self.network(inputs_of(part)).softmax(dim=1) for part in parts_of(x, _N_AT_ONCE)]).numpy()
         return ScorerSemanticSegmentation(SegmentationPredictions(item_ids, maps, class_axis=0), n_threads=1)
 
     def true_loss(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -191,12 +191,7 @@ class StreetModel:
 
     def _with_masks(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Logits of the size of the masks, and these."""
-        for frames, masks in zip(_parts(x), _parts(y)):
+        for frames, masks in zip(parts_of(x, _N_AT_ONCE), parts_of(y, _N_AT_ONCE)):
             logits = self.network(inputs_of(frames))
             larger = functional.interpolate(logits, size=masks.shape[1:], mode="bilinear", align_corners=False)
-            yield larger, torch.from_numpy(masks)
-
-
-def _parts(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    for start in range(0, len(rows), _N_AT_ONCE):
-        yield rows[start : start + _N_AT_ONCE]
+            yield larger, masks

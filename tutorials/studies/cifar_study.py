@@ -13,7 +13,7 @@ import torch
 from cifar import Photos, read_photos
 from torch import nn
 from torch.nn import functional
-from torch_parts import Whitening, as_doubles, convolved, fit, inputs_of, repeatable, trained_weights
+from torch_parts import Whitening, as_doubles, convolved, fit, inputs_of, parts_of, repeatable, trained_weights
 from vectors import VectorsOf
 
 from al_agent.simulation.hidden import HiddenLabels
@@ -144,7 +144,7 @@ class PhotoModel:
             return as_doubles(self.network.classify(features).softmax(dim=-1))
 
     def _features(self, x: npt.NDArray[Any]) -> torch.Tensor:
-        parts = [self.network.features(inputs_of(x[start : start + _N_AT_ONCE])) for start in range(0, len(x), _N_AT_ONCE)]
+        parts = [self.network.features(inputs_of(part)) for part in parts_of(x, _N_AT_ONCE)]
         return torch.cat(parts)
 
 

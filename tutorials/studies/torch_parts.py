@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,17 @@ def repeatable(seed: int) -> Iterator[torch.Generator]:
 def inputs_of(photos: npt.NDArray[Any] | torch.Tensor) -> torch.Tensor:
     """Photos `(b, 3, h, w)` of 0 to 255 as float32 from -2 to 2, about as far from their mean as from each other."""
     return torch.as_tensor(photos).float() / 63.75 - 2
+
+
+def parts_of(rows: npt.NDArray[Any], n_at_once: int) -> Sequence[torch.Tensor]:
+    """Rows in parts that fit into memory, for a trained network.
+
+    Examples:
+        >>> [part.tolist() for part in parts_of(np.arange(5), 2)]
+        [[0, 1], [2, 3], [4]]
+    """
+    parts: Sequence[torch.Tensor] = torch.as_tensor(rows).split(n_at_once)  # type: ignore[no-untyped-call]
+    return parts
 
 
 class Whitening(nn.Module):

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from ...embedding import Embeddings
 from ..hidden import HiddenLabels
 from .split import held_out
-from .trainers import Model
+
+Vector = npt.NDArray[np.floating[Any]]
 
 
 def hide_labels(
@@ -57,48 +58,65 @@ def hide_labels(
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticTrainer:
-    """Logistic regression on vectors standardized by the whole pool, which takes no label; guesses where all are alike.
+class Scale:
+    """Vectors in units of the deviation from the mean of a whole pool, which takes no label.
 
     Args:
         mean: `(d,)` of the pool.
         deviation: `(d,)` standard deviations; 1 where nothing varies.
     """
 
-    mean: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
+    mean: Vector
+    deviation: Vector
 
     @classmethod
-    def of(cls, features: npt.NDArray[np.float64]) -> LogisticTrainer:
-        """With the mean and the deviation of `(n, d)` features."""
-        deviation = features.std(axis=0)
-        return cls(features.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+    def of(cls, pool: Vector) -> Scale:
+        """With the mean and the deviation of `(n, d)` vectors."""
+        deviation = pool.std(axis=0)
+        return cls(pool.mean(axis=0), np.where(deviation > 0, deviation, 1))
+
+    def __call__(self, x: Vector) -> Vector:
+        """`(k, d)` standardized."""
+        return np.asarray((x - self.mean) / self.deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticTrainer:
+    """Logistic regression on vectors standardized by the whole pool.
+
+    Args:
+        scale: Of the pool.
+        strength: C of scikit-learn, the weight of the labels against the prior that weights are small.
+    """
+
+    scale: Scale
+    strength: float = 1.0
 
     def __repr__(self) -> str:
-        return "logistic regression on standardized vectors, C=1"
+        return f"logistic regression on standardized vectors, C={self.strength:g}"
 
-    def __call__(self, features: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], seed: int) -> Model:
-        """Train; with labels of one class alone, the model always says that one."""
+    def __call__(self, features: Vector, labels: npt.NDArray[np.int64], seed: int) -> LogisticModel:
+        """Train, with nothing random in it; with labels of one class alone, the model always says that one."""
         from sklearn.dummy import DummyClassifier  # loads scikit-learn, which takes a second  # noqa: PLC0415
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
         has_classes = len(np.unique(labels)) > 1
-        inner = LogisticRegression(max_iter=5_000, tol=1e-3) if has_classes else DummyClassifier(strategy="most_frequent")
-        return _Standardized(self, inner.fit(self.standardized(features), labels))
-
-    def standardized(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """`(k, d)` in units of the deviation from the mean."""
-        return (features - self.mean) / self.deviation
+        logistic = LogisticRegression(C=self.strength, max_iter=5_000, tol=1e-3)
+        inner = logistic if has_classes else DummyClassifier(strategy="most_frequent")
+        return LogisticModel(self.scale, inner.fit(self.scale(features), labels))
 
 
-class _Standardized:
-    def __init__(self, by: LogisticTrainer, inner: Any) -> None:
-        self._by = by
-        self._inner = inner
+class LogisticModel:
+    """A trained one; `classes_` names the columns of its probabilities."""
+
+    def __init__(self, scale: Scale, inner: Any) -> None:
+        self._scale, self._inner = scale, inner
         self.classes_: npt.NDArray[np.int64] = np.asarray(inner.classes_)
 
-    def predict_proba(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.asarray(self._inner.predict_proba(self._by.standardized(x)))
+    def predict_proba(self, x: Vector) -> npt.NDArray[np.float64]:
+        """`(n, c)` of the classes seen."""
+        return np.asarray(self._inner.predict_proba(self._scale(x)))
 
-    def score(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
-        return float(self._inner.score(self._by.standardized(x), y))
+    def score(self, x: Vector, y: npt.NDArray[np.int64]) -> float:
+        """Accuracy."""
+        return float(self._inner.score(self._scale(x), y))
