@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 
 .PHONY: demo test check docs bench bench-selection clean label-studio referees test-referees
 
-demo: $(VENV)/.plot
+demo: $(VENV)/.demo
 	$(BIN)/al-agent demo
 
 test: $(VENV)/.test
