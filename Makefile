@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check docs bench bench-selection clean label-studio referees test-referees
+.PHONY: demo test coverage check docs bench bench-selection clean axe label-studio referees test-referees
 
 demo: $(VENV)/.demo
 	$(BIN)/al-agent demo
 
+# Files in their order, so that the many short ones at the end keep both processes busy to the last.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(COVERAGE)
+
+# Half as much work again.
+coverage: COVERAGE = --cov
+coverage: test
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .
@@ -30,7 +35,7 @@ bench-selection: $(VENV)/.test
 	$(BIN)/python benchmarks/bench_selection.py
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-label-studio .venv-referees al-agent-demo build dist *.egg-info docs/_build .coverage .hypothesis
+	rm -rf $(VENV) .axe .venv-peers .venv-label-studio .venv-referees al-agent-demo build dist *.egg-info docs/_build .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find al_agent benchmarks samplers scorers tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -47,6 +52,13 @@ referees: .venv-referees/kili/.done .venv-referees/superannotate/.done
 
 test-referees: $(VENV)/.test referees
 	$(BIN)/python -m pytest tests/referees
+
+# What looks for obstacles to people in the pages of a report.
+axe: .axe/.done
+
+.axe/.done:
+	npm install --prefix $(@D) --silent --no-audit --no-fund axe-core@4.14.1
+	@touch $@
 
 .venv-label-studio/.done: tests/environments/label-studio.txt
 	$(PYTHON) -m venv $(@D)

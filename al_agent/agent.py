@@ -6,12 +6,12 @@ import contextlib
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samplers import Pool, Sampler, SamplerJoint, SamplerPrototypes, Selection
-from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, Scores
+from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, ScorerObjectDetection, Scores
 
 from . import export, priorities
 from .config import SamplerConfig
@@ -23,6 +23,12 @@ from .journal import Journal, Round, default_path, now
 from .listing import Changes, Listing
 from .metadata import Metadata
 from .platforms.base import ChecksGuesses, ChecksSettings, Guess, Item, Platform, PushReport
+from .report.page.marks import Predictions
+from .report.page.reporter import Reporter
+from .report.page.seen import Seen, seen_in
+
+if TYPE_CHECKING:
+    from .report.page.report import Report
 
 _SCORER_OF = {
     "ClassificationPredictions": "ScorerClassification",
@@ -80,6 +86,7 @@ class ActiveLearningAgent:
         self._cached_round: Round | None = None
         self._shown: Listing | None = None  # what the user last saw of the sets, and so could predict on
         self._gone: set[str] = set()  # items that this agent has seen and that were gone later
+        self._reporter: Reporter | None = None  # of the last round that this agent made
 
     @property
     def platform(self) -> Platform:
@@ -265,6 +272,17 @@ class ActiveLearningAgent:
             guesses,
         )
         self._cached_round = current
+        self._reporter = Reporter(
+            self._platform,
+            self._journal,
+            current.number,
+            embeddings=self._embeddings,
+            metadata=self._metadata,
+            scores=given,
+            seen=_seen(scorer, selection.item_ids, listing),
+            listing=listing,
+        )
+        selection.shown_by(self._reporter)
         if push:
             self._push(current, listing, verify=verify)
         for note in notes:  # last, so that warnings that are errors stop nothing
@@ -345,6 +363,85 @@ class ActiveLearningAgent:
             warnings.warn(f"{n_declined:,} picks are labeled, skipped or gone meanwhile, and are left out", stacklevel=2)
         listing = self._listing
         return export.write_priorities(path, current, listing.unlabeled, whole_pool=whole_pool, file_name=listing.file_name)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        scorer: Scorer[Any] | Scores | Predictions | None = None,
+        *,
+        round_number: int | None = None,
+        predictions: Predictions | Seen | None = None,
+        images: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+        positions: Embeddings | None = None,
+        labels: Mapping[str, str | float] | None = None,
+        curve: Sequence[tuple[float, float]] | None = None,
+        figure_name: str = "accuracy",
+        value_per_point: float | None = None,
+        cost_per_label: float | None = None,
+        map_method: str | None = None,
+        n_thumbnails: int = 2000,
+        command: str | None = None,
+    ) -> Report:
+        """The page of a round: one HTML file with the map of the pool, the picks, and what is known of them.
+
+        It opens from disk, without a network. What is not known, such as scores of an earlier round, is said on the page. It
+        holds small pictures of the images: think of who may see them. The platform is listed: time O(n).
+
+        Args:
+            path: The file; None writes none, and the result shows the page in a notebook.
+            scorer: A scorer, its scores, or predictions. None: what the round was picked by, if this agent has made it.
+            round_number: Which round; None for the last.
+            predictions: What the model sees, where `scorer` does not hold it.
+            images: A folder of the images, or item id to file, where the platform keeps them elsewhere. Nothing is
+                downloaded.
+            positions: `(n, 2)` places on the map; None makes them of the agent's embeddings.
+            labels: Item id to class, where the platform does not hold labels as text or numbers.
+            curve: Number of labels and the figure that the model reached with them, by ascending labels: shares up to 1, or
+                percentages.
+            figure_name: What the figure is.
+            value_per_point: Money that a point more of the figure is worth, for the advice on the next batch; goes together
+                with `cost_per_label`.
+            cost_per_label: Money for a label.
+            map_method: `pca`, `tsne` or `umap`; None takes the map kept with the project where it is of these embeddings,
+                else t-SNE, of a part where there are above 1,500 items.
+            n_thumbnails: Most pictures that the map shows.
+            command: What the page tells to type for the same batch; None for the Python of the round's configuration.
+
+        Returns:
+            The page: `path`, and `missing` with what it cannot show. In a notebook it shows itself.
+
+        Raises:
+            NoRoundYet: There was no round.
+            ValueError: There is no such round, an option makes no sense, or scores, predictions, embeddings or labels are of
+                no item of the project. Nothing is written then.
+            ImportError: The extra `report` is not installed.
+            PlatformError: The platform cannot be listed. Nothing is written then.
+            OSError: The file cannot be written; what was there before stays.
+        """
+        number = self.last_round.number if round_number is None else round_number
+        known = self._reporter
+        if known is None or known.number != number:
+            known = Reporter(self._platform, self._journal, number, embeddings=self._embeddings, metadata=self._metadata)
+        picks = known.picks()
+        if scorer is not None:
+            scores = None if isinstance(scorer, Predictions) else _scores(scorer)
+            known = replace(known, scores=scores, seen=_seen(scorer, picks, self._listing))
+        if predictions is not None:
+            seen = predictions if isinstance(predictions, Seen) else seen_in(predictions, picks, self._listing.labeled)
+            known = replace(known, seen=seen)
+        return known.report(
+            path,
+            images=images,
+            positions=positions,
+            labels=labels,
+            curve=curve,
+            figure_name=figure_name,
+            value_per_point=value_per_point,
+            cost_per_label=cost_per_label,
+            map_method=map_method,
+            n_thumbnails=n_thumbnails,
+            command=command,
+        )
 
     @property
     def _listing(self) -> Listing:
@@ -432,6 +529,20 @@ def _scores(scorer: object) -> Scores | None:
     if kind in _SCORER_OF:
         raise ValueError(f"scorer is {kind}; pass {_SCORER_OF[kind]}(predictions), which makes scores")
     raise ValueError(f"scorer is {type(scorer).__name__}; expected a scorer such as ScorerClassification, or Scores")
+
+
+def _seen(scorer: object, picks: Sequence[str], listing: Listing) -> Seen | None:
+    """What a page shows of predictions; None where there are none, or where they were given in chunks."""
+    given = scorer
+    if isinstance(scorer, Scorer):
+        try:
+            given = scorer.predictions
+        except ValueError:
+            return None
+    if not isinstance(given, Predictions):
+        return None
+    threshold = scorer.score_threshold if isinstance(scorer, ScorerObjectDetection) else 0.0
+    return seen_in(given, picks, listing.labeled, score_threshold=threshold)
 
 
 def _predictions(scorer: object, method: str) -> ClassificationPredictions | EnsemblePredictions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,20 +48,27 @@ def guesses_of(predictions: Preannotations, item_ids: Iterable[str]) -> dict[str
         )
     names = predictions.class_names
     if isinstance(predictions, ClassificationPredictions):
-        return {item_id: (_likeliest(predictions.probabilities[row_of[item_id]], names),) for item_id in wanted}
-    return {item_id: tuple(_boxes(predictions, row_of[item_id], names)) for item_id in wanted}
+        return {item_id: (likeliest(predictions.probabilities[row_of[item_id]], names),) for item_id in wanted}
+    return {item_id: tuple(boxes_in(predictions, row_of[item_id])) for item_id in wanted}
 
 
-def _likeliest(probabilities: npt.NDArray[np.floating[Any]], names: tuple[str, ...]) -> Guess:
-    if len(probabilities) == 1:  # one column stands for two classes
+def class_name(names: Sequence[str] | None, number: int) -> str:
+    """The name of a class; its number where classes have no names."""
+    return str(number) if names is None else names[number]
+
+
+def likeliest(probabilities: npt.NDArray[np.floating[Any]], names: Sequence[str] | None) -> Guess:
+    """The likeliest of `(c,)` probabilities; one of them alone is that of the positive class of two."""
+    if len(probabilities) == 1:
         positive = float(probabilities[0])
-        return Guess(names[1], positive) if positive >= 0.5 else Guess(names[0], 1.0 - positive)
+        return Guess(class_name(names, 1), positive) if positive >= 0.5 else Guess(class_name(names, 0), 1.0 - positive)
     column = int(np.argmax(probabilities))
-    return Guess(names[column], float(probabilities[column]))
+    return Guess(class_name(names, column), float(probabilities[column]))
 
 
-def _boxes(predictions: DetectionPredictions, row: int, names: tuple[str, ...]) -> Iterator[Guess]:
+def boxes_in(predictions: DetectionPredictions, row: int) -> Iterator[Guess]:
+    """The boxes of one item, in their own order."""
     boxes = slice(int(predictions.offsets[row]), int(predictions.offsets[row + 1]))
     found = zip(predictions.boxes[boxes].tolist(), predictions.scores[boxes].tolist(), predictions.labels[boxes].tolist())
     for (left, top, right, bottom), score, label in found:
-        yield Guess(names[label], score, (left, top, right, bottom))
+        yield Guess(class_name(predictions.class_names, label), score, (left, top, right, bottom))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .pool import Pool
+from .showing import N_SHOWN, File, Page, Shower, as_table
 
 if TYPE_CHECKING:
     from .quality import Quality
@@ -38,6 +39,8 @@ class Selection:
     _pool: ClassVar[Any] = None
     """The pool it was picked from, or what makes it, for `quality`; no field, as it is neither shown, copied nor pickled."""
     _metric: ClassVar[str] = "euclidean"
+    _shower: ClassVar[Shower | None] = None
+    """What knows the project, for `report`; no field for the same reasons."""
 
     def __post_init__(self) -> None:
         ids: Sequence[str] = tuple(self.item_ids)
@@ -79,7 +82,7 @@ class Selection:
         return f"Selection({len(self):,} items by {self.method or 'unknown'}, best first: {shown})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_metric")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_metric", "_shower")}
 
     def picked_from(self, pool: Pool | Callable[[], Pool], metric: str | None = None) -> Selection:
         """This selection, which from now on knows its pool, or how to make it, and the metric it was picked by."""
@@ -87,6 +90,71 @@ class Selection:
         if metric is not None:
             object.__setattr__(self, "_metric", metric)
         return self
+
+    def shown_by(self, shower: Shower) -> Selection:
+        """This selection, which from now on knows what shows it."""
+        object.__setattr__(self, "_shower", shower)
+        return self
+
+    def report(
+        self,
+        path: File | None = None,
+        *,
+        images: File | Mapping[str, File] | None = None,
+        labels: Mapping[str, str | float] | None = None,
+        curve: Sequence[tuple[float, float]] | None = None,
+        figure_name: str = "accuracy",
+        value_per_point: float | None = None,
+        cost_per_label: float | None = None,
+        map_method: str | None = None,
+        n_thumbnails: int = 2000,
+    ) -> Page:
+        """The page of the batch: one HTML file with the map of the pool, the picks, and what is known of them.
+
+        For a batch of `ActiveLearningAgent.query`. What the agent knew then is on the page, and what it did not know is said
+        there. The page holds small pictures of the images: think of who may see them.
+
+        Args:
+            path: The file; None writes none, and the result shows the page in a notebook.
+            images: A folder of the images, or item id to file, where the platform keeps them elsewhere. Nothing is
+                downloaded.
+            labels: Item id to class, where the platform does not hold labels as text or numbers.
+            curve: Number of labels and the figure that the model reached with them, by ascending labels: shares up to 1, or
+                percentages.
+            figure_name: What the figure is.
+            value_per_point: Money that a point more of the figure is worth, for the advice on the next batch; goes together
+                with `cost_per_label`.
+            cost_per_label: Money for a label.
+            map_method: `pca`, `tsne` or `umap`; None takes the project's kept map, or chooses by the number of items.
+            n_thumbnails: Most pictures that the map shows.
+
+        Returns:
+            The page: `path`, and `missing` with what it cannot show. In a notebook it shows itself.
+
+        Raises:
+            ValueError: A batch of no agent, or an option that makes no sense. Nothing is written then.
+            ImportError: The extra `report` is not installed.
+            OSError: The file cannot be written; what was there before stays.
+        """
+        if self._shower is None:
+            raise ValueError(
+                "this batch does not know its project: it was picked by a sampler, copied or read from a file; for the "
+                "round of an agent use agent.report(path)"
+            )
+        return self._shower.report(
+            path,
+            images=images,
+            labels=labels,
+            curve=curve,
+            figure_name=figure_name,
+            value_per_point=value_per_point,
+            cost_per_label=cost_per_label,
+            map_method=map_method,
+            n_thumbnails=n_thumbnails,
+        )
+
+    def _repr_html_(self) -> str:
+        return as_table(self, {} if self._shower is None else self._shower.pictures(self.item_ids[:N_SHOWN]))
 
     def quality(
         self,

@@ -99,10 +99,15 @@ class ScorerObjectDetection(Scorer[DetectionPredictions]):
         if nms_iou is not None:
             check_share("nms_iou", nms_iou)
         self._without_boxes = without_boxes
-        self._score_threshold = score_threshold
+        self._score_threshold = float(score_threshold)
         self._nms_iou = nms_iou
         self._frequency_penalty = frequency_penalty
         self._class_weights = None if class_counts is None else class_weights(class_counts)
+
+    @property
+    def score_threshold(self) -> float:
+        """Boxes with a lower score are left out."""
+        return self._score_threshold
 
     def score_chunk(self, predictions: DetectionPredictions) -> Mapping[str, Vector]:
         """The scores of n images with m boxes; time O(m c + m log m), memory O(m)."""

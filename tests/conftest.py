@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from label_studio_server import LabelStudioServer, find_label_studio
+
+# Threads of numpy and torch that have nothing to do sleep, here and in processes that tests start: by default they spin,
+# which took half of the processor from the other tests. Both are read when numpy and torch load, which is later.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,6 +25,13 @@ def _home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         ]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_hear_interrupts() -> None:
+    """Shells start what runs in the background deaf to interrupts, and the programs that tests start would be so too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import typer
 import al_agent
 
 from ..errors import AgentError
-from . import annotate, cost, demo, duplicates, embed, export, init, push, query, score, simulate, status
+from . import annotate, cost, demo, duplicates, embed, export, init, push, query, report, score, simulate, status
 from .output import print_failure, print_warning, print_wrong_use
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -58,6 +58,7 @@ for verb in (
     query.query,
     push.push,
     export.export,
+    report.report,
     cost.cost,
     simulate.simulate,
 ):

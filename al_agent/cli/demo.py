@@ -7,16 +7,19 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from samplers import Selection
+
 from ..agent import ActiveLearningAgent
 from ..config import SamplerConfig
 from ..embedding import Embeddings
+from ..embedding.blas_threads import one_blas_thread
 from ..platforms.local import PlatformLocal
 from ..report.contact_sheet import draw_contact_sheet
 from ..report.learning_curves import draw_learning_curves
@@ -28,7 +31,7 @@ from .output import listed, progress, show, table
 _METHODS = ("CORAL", "UNCERTAINTY", "CORESET", "RANDOM")
 _N_INITIAL, _N_FIRST_BATCH = 20, 50
 _N_SEEDS, _N_ROUNDS, _N_PER_ROUND = 5, 10, 20
-_MARKER = ".al-agent-demo"
+_MARKER, _PAGE = ".al-agent-demo", "round-1.html"
 
 
 def demo(
@@ -86,7 +89,7 @@ def demo(
         f"5. Was it worth it? {_N_ROUNDS} rounds of {_N_PER_ROUND} by each method from {_N_SEEDS} random starts:\n"
         "   accuracy on the test set in percent, mean over the starts ± standard error.\n"
     )
-    with progress(len(_METHODS) * _N_SEEDS * _N_ROUNDS, "   rounds") as bar:
+    with progress(len(_METHODS) * _N_SEEDS * _N_ROUNDS, "   replaying", "rounds") as bar, one_blas_thread():
         curves = replay(
             digits,
             make_classifier,
@@ -100,6 +103,7 @@ def demo(
     say(_curve_table(curves))
     say(f"\n   {_verdict(curves)}")
     plot = _draw(folder / "learning_curves.png", curves, say)
+    page = _write_page(folder / _PAGE, batch, [(_N_INITIAL, before), (len(agent.labeled_set), after)], say)
     elapsed_s = time.perf_counter() - started
     command = "al-agent" if shutil.which("al-agent") else sys.argv[0]  # in an environment that is not activated
     say(f"\nDone in {elapsed_s:.0f} s. Look around: {command} status {shlex.quote(str(folder))}")
@@ -111,6 +115,7 @@ def demo(
             "picks": list(batch.item_ids),
             "contact_sheet": str(sheet),
             "learning_curves": None if plot is None else str(plot),
+            "page": None if page is None else str(page),
             "n_labeled": curves.n_labeled.tolist(),
             "mean_accuracy": dict(zip(curves.methods, curves.mean().tolist())),
             "elapsed_s": elapsed_s,
@@ -167,4 +172,16 @@ def _draw(path: Path, curves: LearningCurves, say: Callable[[str], None]) -> Pat
         say(f"   No picture of the curves: {problem}")
         return None
     say(f"   The curves as a picture: {path}")
+    return path
+
+
+def _write_page(
+    path: Path, batch: Selection, curve: Sequence[tuple[float, float]], say: Callable[[str], None]
+) -> Path | None:
+    try:
+        batch.report(path, curve=curve, figure_name="test accuracy")
+    except ImportError as problem:
+        say(f"6. No page of the round: {problem}")
+        return None
+    say(f"6. The batch on a map of all images, in a page to open in a browser:\n   {path}")
     return path

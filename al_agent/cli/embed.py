@@ -299,7 +299,7 @@ def _run(
         embedder = METHODS[name].make(settings)
         started_s = time.perf_counter()
         bars = contextlib.closing(learning) if learning else contextlib.nullcontext()
-        with bars, progress(len(images), "embedding") as bar:
+        with bars, progress(len(images), "embedding", "images") as bar:
             run = embed_images(images, embedder, n_workers=workers, progress=bar.update, resume=kept)
     except BaseException as problem:
         with contextlib.suppress(OSError):
@@ -316,7 +316,7 @@ class _Learning:
     """A progress bar for what is learned before embedding."""
 
     def __init__(self) -> None:
-        self._bar = progress(100, "learning, %")
+        self._bar = progress(100, "learning", "%")
 
     def __call__(self, now: Progress) -> None:
         self._bar.update(int(100 * now.share_done) - self._bar.n)

@@ -47,7 +47,7 @@ def vectors_for(labels: Path, label_of: Mapping[str, str], given: Path | None, o
 
     output.mkdir(parents=True, exist_ok=True)
     images = ImageFiles({item_id: labels / item_id for item_id in sorted(label_of)})
-    with progress(len(images), "embedding") as bar:
+    with progress(len(images), "embedding", "images") as bar:
         run = embed_images(images, METHODS["patches"].make({}), progress=bar.update, resume=output / f"{target.name}.part")
     if run.failed:
         item_id, why = next(iter(run.failed.items()))

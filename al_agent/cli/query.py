@@ -14,6 +14,7 @@ from samplers import SamplerJoint, SamplerPrototypes
 from scorers import Scores
 
 from ..config import SamplerConfig, SamplingMethod
+from .histogram import histogram_lines
 from .options import (
     EMBEDDINGS_FILES,
     METADATA_FILE,
@@ -163,7 +164,7 @@ def query(
     values = None if score_file is None else Scores.load(score_file)
     # how many a proportion or a budget makes is known after the listing
     total = config.n_samples if proportion is None and config.count(config.n_samples + 1) == config.n_samples else None
-    with progress(total, "picking") as bar:
+    with progress(total, "picking", "picks") as bar:
         try:
             batch = agent.query(config, values, push=not dry_run, verify=verify, on_pick=bar.update)
         except ValueError as error:
@@ -193,7 +194,12 @@ def query(
     if len(picks) > _N_SHOWN:
         lines += [f"... and {len(picks) - _N_SHOWN:,} more: al-agent export {shlex.quote(str(project))} picks.csv"]
     pushed = "pushed" if current.is_pushed else f"not pushed: al-agent push {shlex.quote(str(project))}"
+    if values is not None and current.score is not None and not as_json:
+        lines += histogram_lines(values, current.score, agent.unlabeled_set, batch.item_ids)
     lines += ["", f"{on_one_line(current.name)}: {len(picks):,} items by {batch.method}, {pushed}"]
+    files = {"--scores": scores, "--embeddings": embeddings}
+    given = "".join(f" {option} {shlex.quote(str(file))}" for option, file in files.items() if file is not None)
+    lines += [f"to see it: al-agent report {shlex.quote(str(project))}{given}"]
     show(result, "\n".join(lines), as_json=as_json)
 
 

@@ -15,6 +15,7 @@ import typer
 from scorers import Scores
 
 from ..agent import ActiveLearningAgent
+from .histogram import histogram_lines
 from .options import SCORES_FILE, AsJson, PlatformName, Project, ProjectId, Settings, Url, open_agent
 from .output import progress, show, table
 from .predictions import Files, Maps, check_words, make_scorer, read_predictions
@@ -149,6 +150,7 @@ def score(
     scores.save(target)
     summary = {name: _summary(values) for name, values in scores.columns.items()}
     rows = [(*(f"{value:.3g}" for value in row.values()), name) for name, row in summary.items()]
+    picture = [] if as_json else histogram_lines(scores, scores.name_or_default(None), agent.unlabeled_set)
     where = shlex.quote(str(project)) + ("" if output is None else f" --scores {shlex.quote(str(output))}")
     show(
         {
@@ -159,9 +161,15 @@ def score(
             "default": scores.default,
             "columns": summary,
         },
-        f"{table(('lowest', 'median', 'highest', 'score'), rows, right=(0, 1, 2))}\n\n"
-        f"{len(scores):,} items scored, in {target}\n"
-        f"next: al-agent query {where} --method uncertainty --score {scores.default}",
+        "\n".join(
+            [
+                table(("lowest", "median", "highest", "score"), rows, right=(0, 1, 2)),
+                *picture,
+                "",
+                f"{len(scores):,} items scored, in {target}",
+                f"next: al-agent query {where} --method uncertainty --score {scores.default}",
+            ]
+        ),
         as_json=as_json,
     )
 
@@ -172,7 +180,7 @@ def _scores(files: Files, agent: ActiveLearningAgent) -> Scores:
     with files.named():
         agent.check_covered(Scores(predictions.item_ids, {"score": np.zeros(len(predictions))}))
         is_long = isinstance(predictions, Maps)
-        with progress(len(predictions), "scoring") if is_long else contextlib.nullcontext() as bar:
+        with progress(len(predictions), "scoring", "maps") if is_long else contextlib.nullcontext() as bar:
             return make_scorer(files, predictions, on_map=bar.update if bar is not None else None).scores()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -25,7 +26,7 @@ from .output import WIDTH, on_one_line, progress, show
 from .study_in_words import cost_command, figures, not_shown
 
 _AGAINST = "RANDOM"
-_PLOT = "learning_curves.png"
+_PLOT, _PAGE = "learning_curves.png", "study.html"
 _OPTION_OF = {"n_start": "--start", "n_per_round": "--per-round", "n_rounds": "--rounds", "test_share": "--test-share"}
 
 
@@ -120,13 +121,25 @@ def simulate(
     vectors, of_vectors = vectors_for(labels, label_of, embeddings, output)
     study = planned(vectors)
     data = study.data
-    with progress(len(study.methods) * seeds, "runs") as bar:
+    with progress(len(study.methods) * seeds, "studying", "runs") as bar:
         try:
             result = study.run(output, n_workers=workers, retry_failed=retry_failed, on_run=bar.update)
         except ValueError as error:
             raise ValueError(_in_options(str(error))) from error
     sentence = result.sentence()
     plot, why_no_plot = _draw(output / _PLOT, result)
+    words: dict[str, Sequence[object]] = {
+        "--embeddings": [] if embeddings is None else [embeddings],
+        "--test-share": [test_share],
+        "--stratified" if stratified else "--not-stratified": [""],
+        "--methods": names,
+        "--seeds": [seeds],
+        "--start": [start],
+        "--per-round": [per_round],
+        "--rounds": [rounds],
+        "--output": [output],
+    }
+    page, why_no_page = _write_page(output / _PAGE, result, study.arguments, _command(labels, words))
     n_left_out, n_classes = len(vectors) - len(label_of), len(set(label_of.values()))
     lines = [
         textwrap.fill(on_one_line(sentence), WIDTH, break_on_hyphens=False),
@@ -144,6 +157,7 @@ def simulate(
         *(["Runs that failed are run again with --retry-failed"] if result.failures else []),
         f"All measurements: {output / 'study.csv'}",
         f"The curves as a picture: {plot}" if plot else f"No picture of the curves: {why_no_plot}",
+        f"All of it as a page: {page}" if page else f"No page of it: {why_no_page}",
         *cost_command(result, _AGAINST, len(data.item_ids)),
     ]
     show(
@@ -158,6 +172,7 @@ def simulate(
             "failures": [{"method": method, "seed": seed, "why": why} for (method, seed), why in result.failures.items()],
             "table": str(output / "study.csv"),
             "learning_curves": None if plot is None else str(plot),
+            "page": None if page is None else str(page),
         },
         "\n".join(lines),
         as_json=as_json,
@@ -185,6 +200,22 @@ def _draw(path: Path, result: StudyResult) -> tuple[Path | None, str]:
     except ImportError as problem:
         return None, str(problem)
     return path, ""
+
+
+def _write_page(path: Path, result: StudyResult, arguments: Mapping[str, Any], command: str) -> tuple[Path | None, str]:
+    try:
+        result.report(path, against=_AGAINST, arguments=arguments, command=command)
+    except ImportError as problem:
+        return None, str(problem)
+    return path, ""
+
+
+def _command(labels: Path, words: Mapping[str, Sequence[object]]) -> str:
+    """The command that was given, with all that its result depends on."""
+    typed = ["al-agent simulate", shlex.quote(str(labels))]
+    for option, values in words.items():
+        typed += [f"{option} {shlex.quote(str(value))}" if value != "" else option for value in values]
+    return " ".join(typed)
 
 
 def _in_options(message: str) -> str:

@@ -13,6 +13,7 @@ from ..simulation.cost import Way
 from ..simulation.figures import gain_of_area, labels_saved_at
 from ..simulation.study import StudyResult
 from ..simulation.study.amounts import CLASSES
+from ..simulation.study.prices import cost_words
 from .output import WIDTH, listed
 
 
@@ -32,17 +33,9 @@ def cost_command(result: StudyResult, against: str, n_pool: int) -> list[str]:
     """
     best = result.best(against=against)
     ways = None if best is None else result.ways(best, against=against)
-    if ways is None or ways[0].images is None or ways[1].images is None or not ways[1].images.has_interval:
+    words = [] if ways is None else cost_words(ways, n_pool)
+    if not words:
         return []
-    without, active = ways[0].images, ways[1].images
-    words = [
-        "al-agent cost",
-        f"--images-without {without.value:.0f}",
-        f"--images-with {active.value:.0f}",
-        f"--images-with-interval {active.lowest:.0f} {active.highest:.0f}",
-        f"--pool {n_pool}",
-        "--price-per-label PRICE",
-    ]
     lines = textwrap.wrap(" ".join(word.replace(" ", "\0") for word in words), WIDTH - 6, break_on_hyphens=False)
     command = " \\\n    ".join(lines).replace("\0", " ")  # an option and its value stay on one line
     return [f"What {best} is worth at your prices:", command]

@@ -112,8 +112,8 @@ class Platform(Protocol):
 
     A platform of your own has these four members; nothing is inherited. What more it can do, it says by having it: the
     keyword arguments `verify` (read back what was stored, and compare) and `preannotations` (item id to guesses that
-    annotators are shown) of `push`, and the methods of `ListsStates`, `ShowsQueue`, `ChecksSettings` and
-    `ChecksGuesses`.
+    annotators are shown) of `push`, and the methods of `ListsStates`, `ShowsQueue`, `ChecksSettings`,
+    `ChecksGuesses` and `LinksItems`.
     """
 
     @property
@@ -183,4 +183,16 @@ class ChecksGuesses(Protocol):
 
     def check_guesses(self, guesses: Mapping[str, Sequence[Guess]]) -> None:
         """Raise ValueError where the project has no place for one of these guesses."""
+        ...
+
+
+@runtime_checkable
+class LinksItems(Protocol):
+    """A platform whose own pages show an item, so that a report can point to it."""
+
+    def link(self, item: Item) -> str | None:
+        """The http or https address of the page that shows an item to who is logged in; None where it is not known.
+
+        It is made from what the last listing told, without a request, and holds no key.
+        """
         ...

@@ -24,7 +24,7 @@ _TRIES = 4
 _PICKED = "#D00000"
 _PLAIN, _OTHER = "#0072B2", "#B0B0B0"
 # Okabe and Ito's colours, which stay apart for colour-blind readers, and two more
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#555555", "#7A5195", "#8C6D31")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#555555", "#7A5195", "#8C6D31")
 _RAMP = ("#440154", "#3B528B", "#21918C", "#5EC962", "#FDE725")  # viridis, which is even in grey too
 
 
@@ -142,9 +142,9 @@ def _key(ids: Sequence[str], colours: Mapping[str, float] | Mapping[str, str] | 
     texts = [value for value in values if isinstance(value, str) and value]
     if texts:
         ranking = sorted(Counter(texts).items(), key=lambda pair: (-pair[1], pair[0]))
-        of_name = {name: _COLOURS[place] for place, (name, _) in enumerate(ranking[: len(_COLOURS)])}
-        names = [(f"{name} ({count:,})", of_name[name]) for name, count in ranking[: len(_COLOURS)]]
-        n_other = len(values) - sum(count for _, count in ranking[: len(_COLOURS)])
+        of_name = {name: COLOURS[place] for place, (name, _) in enumerate(ranking[: len(COLOURS)])}
+        names = [(f"{name} ({count:,})", of_name[name]) for name, count in ranking[: len(COLOURS)]]
+        n_other = len(values) - sum(count for _, count in ranking[: len(COLOURS)])
         found = [of_name.get(str(value), _OTHER) for value in values]
         return _Key(found, [*names, (f"other or none ({n_other:,})", _OTHER)] if n_other else names, None)
     numbers = np.array([math.nan if value is None or value == "" else float(value) for value in values])

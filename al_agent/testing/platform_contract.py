@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +16,7 @@ from scorers import Scores
 
 from ..agent import ActiveLearningAgent
 from ..config import SamplerConfig
-from ..platforms.base import ItemState, ListsStates, Platform, PushReport
+from ..platforms.base import ItemState, LinksItems, ListsStates, Platform, PushReport
 
 
 class ProjectUnderTest(Protocol):
@@ -82,6 +83,14 @@ class PlatformContract:
                 change(self.names[1])
                 ids, states = platform.list_states()
                 assert list(zip(ids, states)) == [(item.id, item.state) for item in platform.list_items()]
+
+    def test_links_are_addresses_of_one_item_each_where_the_platform_has_them(self, project: ProjectUnderTest) -> None:
+        platform = project.open()
+        if not isinstance(platform, LinksItems):
+            pytest.skip("the platform has no links to its items")
+        links = [link for item in platform.list_items() if (link := platform.link(item)) is not None]
+        assert len(set(links)) == len(links)
+        assert all(re.fullmatch(r"https?://[!-~]+", link) for link in links), "a link is no http or https address"
 
     def test_new_items_are_unlabeled_and_without_a_rank(self, project: ProjectUnderTest) -> None:
         assert {(item.state, item.priority) for item in project.open().list_items()} == {(ItemState.UNLABELED, None)}

@@ -39,3 +39,13 @@ def test_links_between_documents_lead_somewhere() -> None:
             if not (document.parent / target).exists():
                 broken.append(f"{document.name}: {target}")
     assert broken == []
+
+
+def test_links_of_the_readme_lead_to_headings_that_are_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    broken = []
+    for target, anchor in re.findall(r"\]\(([^)#:]+)#([^)]+)\)", text):
+        headings = re.findall(r"^#+ (.*)$", (ROOT / target).read_text(encoding="utf-8"), re.MULTILINE)
+        if anchor not in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}:
+            broken.append(f"{target}#{anchor}")
+    assert broken == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -348,18 +349,23 @@ def test_predictions_in_another_order_than_the_images_are_found_out(n: int) -> N
     assert CHANCE.fullmatch(SamplerAuto().select(replace(good, scores=unsure[by_name]), 20).note)
 
 
-def moran(vectors: Float64s, scores: Float64s, n_neighbours: int) -> float:
-    """The textbook's: n / sum of weights, times the weighted sum of products over the sum of squares."""
-    n = len(scores)
-    ranks = np.array([np.mean(np.flatnonzero(np.sort(scores) == score)) for score in scores])
-    deviations = ranks - ranks.mean()
+def moran(vectors: Float64s, n_neighbours: int) -> Callable[[Float64s], float]:
+    """The textbook's, of any scores: n / sum of weights, times the weighted sum of products over the sum of squares."""
+    n = len(vectors)
     distances = ((vectors[:, None] - vectors[None]) ** 2).sum(axis=2)
     np.fill_diagonal(distances, np.inf)
     weights = np.zeros((n, n))
     for row in range(n):
         weights[row, np.argsort(distances[row])[:n_neighbours]] = 1
-    value: float = n / weights.sum() * (deviations @ weights @ deviations) / (deviations @ deviations)
-    return value
+
+    def of(scores: Float64s) -> float:
+        in_order = np.sort(scores)
+        ranks = np.array([np.mean(np.flatnonzero(in_order == score)) for score in scores])
+        deviations = ranks - ranks.mean()
+        value: float = n / weights.sum() * (deviations @ weights @ deviations) / (deviations @ deviations)
+        return value
+
+    return of
 
 
 @pytest.mark.parametrize(("n", "n_neighbours"), [(120, 5), (7, 5), (6, 5), (4, 3), (2, 1)])
@@ -368,9 +374,9 @@ def test_what_neighbours_share_is_morans_i_of_ranks(offset: float, n: int, n_nei
     vectors = rng(1).normal(size=(n, 4)) + offset
     scores = np.rint(3 * (vectors[:, 0] - offset) + rng(2).normal(size=n))  # with ties
     shared, by_chance = shared_by_neighbours(vectors, np.arange(n), scores, rng())
-    np.testing.assert_allclose(shared, moran(vectors, scores, n_neighbours), atol=1e-12)
-    orders = rng(0)
-    most = max(moran(vectors, orders.permutation(scores), n_neighbours) for _ in range(299))
+    expected, orders = moran(vectors, n_neighbours), rng(0)
+    np.testing.assert_allclose(shared, expected(scores), atol=1e-12)
+    most = max(expected(orders.permutation(scores)) for _ in range(299))
     np.testing.assert_allclose(by_chance, most, atol=1e-12)
 
 

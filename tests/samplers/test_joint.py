@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -101,16 +102,19 @@ def counts_by_class(pool: Pool, column: str) -> list[dict[str, float]]:
     return [{str(place): float(count) for place, count in enumerate(row) if count > 0} for row in values]
 
 
-def wanted_values(pool: Pool, one: Balance, picks: list[int]) -> Float64s:
-    """Balance by its definition, in dictionaries."""
-    by_item = counts_by_class(pool, one.column)
-    in_all: dict[str, float] = {}
-    had: dict[str, float] = {}
-    for row, counts in enumerate(by_item):
+def sums_of(rows: Iterable[dict[str, float]]) -> dict[str, float]:
+    """How often items have each class, together."""
+    sums: dict[str, float] = {}
+    for counts in rows:
         for name, count in counts.items():
-            in_all[name] = in_all.get(name, 0.0) + count
-            if row in picks or (one.counts_labeled and pool.is_labeled[row]):
-                had[name] = had.get(name, 0.0) + count
+            sums[name] = sums.get(name, 0.0) + count
+    return sums
+
+
+def wanted_values(pool: Pool, one: Balance, by_item: list[dict[str, float]], picks: list[int]) -> Float64s:
+    """Balance by its definition, in dictionaries."""
+    in_all = sums_of(by_item)
+    had = sums_of(by_item[row] for row in [*picks, *(pool.labeled.tolist() if one.counts_labeled else [])])
     if one.target == "uniform":
         shares = dict.fromkeys(in_all, 1.0)
     else:
@@ -137,7 +141,7 @@ def reference(pool: Pool, strategies: Sequence[Strategy], n_samples: int) -> Wal
         for place, one in enumerate(objectives)
         if isinstance(one, Weight | Similarity | Typicality)
     }
-    classes = [counts_by_class(pool, one.column) for one in objectives if isinstance(one, Balance)]
+    classes = {place: counts_by_class(pool, one.column) for place, one in enumerate(objectives) if isinstance(one, Balance)}
     metric = next((one.metric for one in strategies if isinstance(one, Diversity | MinDistance)), None)
     nearest = np.full(n, np.inf)
     for row in pool.labeled.tolist() if metric else []:
@@ -156,7 +160,7 @@ def reference(pool: Pool, strategies: Sequence[Strategy], n_samples: int) -> Wal
             if isinstance(one, Diversity):
                 factors.append(nearest**one.strength)
             elif isinstance(one, Balance):
-                factors.append(wanted_values(pool, one, picks) ** one.strength)
+                factors.append(wanted_values(pool, one, classes[place], picks) ** one.strength)
             else:
                 with np.errstate(invalid="ignore"):
                     factors.append(values[place] ** getattr(one, "strength", 0))
@@ -169,7 +173,9 @@ def reference(pool: Pool, strategies: Sequence[Strategy], n_samples: int) -> Wal
         products = np.prod(factors, axis=0)[left]
         best = int(products.argmax())
         close = np.flatnonzero(products >= products[best] * (1 - 1e-9))
-        alike = {(*(factor[left[at]] for factor in factors), str([kinds[left[at]] for kinds in classes])) for at in close}
+        alike = {
+            (*(factor[left[at]] for factor in factors), str([kinds[left[at]] for kinds in classes.values()])) for at in close
+        }
         is_clear &= products[best] == 0 or len(alike) == 1
         picks.append(left[best])
         gains.append(float(products[best]))
@@ -199,8 +205,8 @@ def allowed_by(pool: Pool, one: Strategy, picks: list[int], nearest: Float64s) -
         return np.array([spent + float(cost) <= one.limit for cost in pool.columns[one.column]])
     if isinstance(one, AtMost):
         groups = pool.columns[one.column].tolist()
-        taken = [groups[row] for row in [*picks, *(pool.labeled.tolist() if one.counts_labeled else [])]]
-        return np.array([group == "" or taken.count(group) < one.count for group in groups])
+        taken = Counter(groups[row] for row in [*picks, *(pool.labeled.tolist() if one.counts_labeled else [])])
+        return np.array([group == "" or taken[group] < one.count for group in groups])
     return np.ones(n, dtype=bool)
 
 

@@ -185,6 +185,10 @@ class PlatformKili(RemoteProject):
             for item_id, those in guesses.items():
                 jobs.to_response(item_id, those)
 
+    def link(self, item: Item) -> str:
+        """Address of the item's asset in Kili's labeling interface; that it opens there is not verified."""
+        return wire.asset_page(self._http.origin, item.remote_id)
+
     def problems(self) -> tuple[str, ...]:
         """None: Kili documents that it serves by priority, whoever an asset is assigned to; this is not verified."""
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from ...errors import AuthenticationFailed, NotFound, PlatformError, Rejected, Unavailable
 from ..failures import shortened
@@ -48,6 +49,15 @@ _APPEND_LABELS = """\
 mutation appendManyLabels($data: AppendManyLabelsData!, $where: AssetWhere!) {
   data: appendManyLabels(data: $data, where: $where) { id }
 }"""
+
+
+def asset_page(server: str, asset_id: str) -> str:
+    """Address of an asset in the labeling interface.
+
+    The form is that of addresses which users of Kili have published with their labels; the official client makes
+    `/label/projects/<project id>/` for a whole project. Not verified.
+    """
+    return f"{server}/label/projects/label/{quote(asset_id, safe='')}"
 
 
 class Wire:

@@ -237,6 +237,10 @@ class PlatformLabelStudio(RemoteProject):
         rows = self._wire.queue(str(version), n_items)
         return [self._item(row) for row in rows]
 
+    def link(self, item: Item) -> str:
+        """Address of the item's task in the project's Data Manager."""
+        return wire.task_page(self._wire.http.base_url, self._project_id, item.remote_id)
+
     def problems(self) -> tuple[str, ...]:
         """Settings of the project that keep annotators from getting the batch in its order."""
         project = self._wire.project()

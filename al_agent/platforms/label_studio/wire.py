@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from ...errors import NotFound, Unavailable
 from ..connection import Connection
@@ -192,6 +193,11 @@ class Wire:
             self.http.send("PATCH", f"/api/dm/views/{ours[0]['id']}/", body={"data": {**ours[0]["data"], **data}})
         else:
             self.http.send("POST", "/api/dm/views/", body={"project": self._project_id, "data": data}, is_repeatable=False)
+
+
+def task_page(server: str, project_id: int, task_id: str) -> str:
+    """Address of a task in the Data Manager, opened beside the list."""
+    return f"{server}/projects/{project_id}/data?task={quote(task_id, safe='')}"
 
 
 def changed_since(moment: str) -> dict[str, Any]:

@@ -173,6 +173,15 @@ class PlatformSuperAnnotate(RemoteProject):
                 read_back=self._read_back if verify else None,
             )
 
+    def link(self, item: Item) -> str | None:
+        """Address of the item in SuperAnnotate's editor; that it opens there is not verified.
+
+        None before the project has been listed, and for servers that are not SuperAnnotate's cloud.
+        """
+        if self._project_id < 0 or self._wire.main.base_url != wire.MAIN_URL:
+            return None
+        return wire.item_page(self._wire.team_id, self._project_id, item.remote_id)
+
     def problems(self) -> tuple[str, ...]:
         """That nobody has said that the project's priority ordering is on."""
         if self._is_order_on:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from ...errors import AuthenticationFailed, NotFound
 from ..connection import Connection
@@ -15,6 +16,7 @@ from ..http import Http
 from ..secrecy import Secrets
 from ..shapes import checked_object, checked_rows
 
+APP_URL = "https://app.superannotate.com"
 MAIN_URL = "https://api.superannotate.com"
 ITEM_URL = "https://item.superannotate.com"
 WORK_URL = "https://work-management-api.superannotate.com"
@@ -160,6 +162,16 @@ class Wire:
         entity = json.dumps({"team_id": self.team_id, **(context or {})}).encode()
         headers = {"x-sa-entity-context": base64.b64encode(entity).decode()}
         return http.send(method, path, params={"team_id": self.team_id, **(params or {})}, body=body, headers=headers)
+
+
+def item_page(team_id: int, project_id: int, item_id: str) -> str:
+    """Address of an item in the editor of SuperAnnotate's cloud.
+
+    The form `/editor/<team>/<project>/<item>` is that of public scripts of its users, which do not tell in which folder
+    their items are; github.com/Orchard-Robotics/superannotate-tools finds the editor of images below `/editor/` too. Not
+    verified.
+    """
+    return f"{APP_URL}/editor/{team_id}/{project_id}/{quote(item_id, safe='')}"
 
 
 def _object(answer: Any, what: str) -> dict[str, Any]:

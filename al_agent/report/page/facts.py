@@ -79,7 +79,7 @@ class RoundFacts:
     Args:
         project: Which project, in words.
         round: What was asked, the picks with gains and reasons, notes and pushes.
-        item_ids: n ids of the items, in platform order.
+        item_ids: n ids of the items, in platform order, then of picks that are gone from the project since.
         states: `(n,)` strings, where each item stood when the batch was picked.
         media: n paths of image files; None where there is none on this machine.
         links: n addresses of the items' pages on the platform; None where it has none.

@@ -51,3 +51,23 @@ def labels_in_an_image(rows: Sequence[Measurement], method: str, unit: str) -> f
     if not ends:
         raise ValueError(f"no run of {method} counted {unit}")
     return sum(row.amounts[unit] for row in ends) / sum(row.n_labeled for row in ends)
+
+
+def cost_words(ways: tuple[Way, Way], n_pool: int | None) -> list[str]:
+    """The words of the command that puts prices on what is saved; none where that is not known, or has no interval.
+
+    Args:
+        ways: Without active learning and with it.
+        n_pool: Images that there are; None where that is not known.
+    """
+    without, active = ways[0].images, ways[1].images
+    if without is None or active is None or not active.has_interval:
+        return []
+    return [
+        "al-agent cost",
+        f"--images-without {without.value:.0f}",
+        f"--images-with {active.value:.0f}",
+        f"--images-with-interval {active.lowest:.0f} {active.highest:.0f}",
+        *([] if n_pool is None else [f"--pool {n_pool}"]),
+        "--price-per-label PRICE",
+    ]

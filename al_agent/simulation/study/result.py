@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from ..figures import Curves, labels_saved_at
 from ..figures.curve import listed
 from .amounts import COUNTED, counts_in_the_end, rows_and_budgets
 from .folder import StudyFolder
-from .prices import labels_in_an_image, ways_of
+from .prices import cost_words, labels_in_an_image, ways_of
 from .records import Measurement
 from .summary import best_of, failures_in_words, in_one_sentence, nothing_measured, summary
 from .tables import read_table, write_table
@@ -236,6 +236,70 @@ class StudyResult:
             return ways_of(saving, fewest)
         counts = [labels_in_an_image(shared.rows, name, label) for name in (against, method)]
         return ways_of(saving, fewest, counts)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        against: str = "RANDOM",
+        diverged_as: float | None = None,
+        figure_name: str = "test accuracy",
+        arguments: Mapping[str, object] | None = None,
+        command: str = "",
+    ) -> None:
+        """Write what the study found as one page to look at: a file of HTML that needs no network.
+
+        The sentence, the learning curves with their bands, what is saved, who is ahead at which budget, and what failed.
+        What cannot be said is told with its reason, and the rest is shown.
+
+        Args:
+            path: The file; what was there is replaced.
+            against: The method that the others are compared with.
+            diverged_as: What a failed run's NaN count for, as in `summary`.
+            figure_name: What was measured.
+            arguments: `Study.arguments`, to be shown; None where they are not known.
+            command: What to type for the same study again; empty where it is not known.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+            ImportError: jinja2 or plotly is missing; `pip install "al-agent[report]"` does it.
+
+        Examples:
+            >>> import tempfile
+            >>> from pathlib import Path
+            >>> page = Path(tempfile.mkdtemp(), "study.html")
+            >>> StudyResult((Measurement("RANDOM", 0, 0, 10, 0.5),)).report(page)
+            >>> "Does it pay?" in page.read_text(encoding="utf-8")
+            True
+        """
+        from ...report.page.study_facts import StudyFacts  # noqa: PLC0415  # with the page
+        from ...report.page.study_page import write_study_page  # noqa: PLC0415  # loads templates
+
+        shared, left_out = self._on_shared_seeds()
+        drawn = shared if shared.rows else self
+        every = [drawn.curves_over(unit) for unit in (_IMAGES, *self.units)] if drawn._is_measured else []
+        best = self.best(against=against, diverged_as=diverged_as) if every else None
+        n_pool = None if arguments is None else arguments.get("n_pool")
+        words: list[str] = []
+        if best is not None:
+            ways = self.ways(best, against=against, diverged_as=diverged_as)
+            words = cost_words(ways, n_pool if isinstance(n_pool, int) else None)
+        facts = StudyFacts(
+            sentence=self.sentence(against=against, diverged_as=diverged_as),
+            curves=tuple(_counted(curves, diverged_as) for curves in every),
+            methods=self.curves.methods,
+            against=against if shared.rows else "",
+            best=best or "",
+            figure_name=figure_name,
+            n_runs=len({(row.method, row.seed) for row in self.rows}),
+            failures=self.failures,
+            counts=counts_in_the_end(drawn.rows),
+            notes=(left_out,) if left_out else (),
+            arguments=arguments or {},
+            command=command,
+            cost_command=" ".join(words),
+        )
+        write_study_page(path, facts)
 
     def _on_shared_seeds(self) -> tuple[StudyResult, str]:
         """The runs of the seeds that all methods have, and what is not among them."""

@@ -189,8 +189,8 @@ def test_help_shows_every_verb_and_every_verb_an_example(capsys: pytest.CaptureF
     verbs = [command.callback.__name__ for command in app.registered_commands if command.callback]
     overview = capsys.readouterr().out
     assert verbs == [
-        *("demo", "init", "status", "annotate", "embed", "duplicates", "score", "query", "push", "export", "cost"),
-        "simulate",
+        *("demo", "init", "status", "annotate", "embed", "duplicates", "score", "query", "push", "export", "report"),
+        *("cost", "simulate"),
     ]
     for verb in verbs:
         assert verb in overview

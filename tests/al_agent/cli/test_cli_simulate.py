@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_a_table_a_picture_and_one_sentence(digits: Path, tmp_path: Path, capsys
     assert rows[0]["figure"] == rows[6]["figure"]  # a common start
     with Image.open(tmp_path / "out" / "learning_curves.png") as picture:
         assert picture.size == (960, 600)
+    assert "All of it as a page: /out/study.html" in lines
+    page = html.unescape((tmp_path / "out" / "study.html").read_text(encoding="utf-8"))
+    given = f"al-agent simulate {digits / 'labels.csv'} --embeddings {digits / 'vectors.npz'} --test-share 0.2 --stratified"
+    study = "--methods RANDOM --methods UNCERTAINTY --seeds 2 --start 15 --per-round 10 --rounds 2"
+    assert f"{given} {study} --output {tmp_path / 'out'}" in page
+    assert "logistic regression on standardized vectors" in page
 
 
 def test_one_object_for_programs_and_a_study_that_is_there_is_not_run_again(

@@ -40,6 +40,8 @@ def test_the_demo_runs_a_round_on_real_images_and_is_the_same_for_a_seed(
         assert sheet.size == (1524, 1176)
     with Image.open(first["learning_curves"]) as plot:
         assert plot.size == (960, 600)
+    page = Path(first["page"]).read_text(encoding="utf-8")
+    assert all(item_id in page for item_id in first["picks"])
 
 
 def test_the_demo_touches_no_folder_that_is_not_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +60,29 @@ def learned(checkpoint: Path | None = None, images: Pixels | None = None, **opti
     return embedder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
     """Small steps are slower by more threads, above all where other work has the cores."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+class Trained(NamedTuple):
+    """A training of two epochs by the usual options, which tests share, and its file, which they copy."""
+
+    embedder: EmbedderSelfSupervised
+    checkpoint: Path
+
+    def copy_to(self, folder: Path) -> Path:
+        return Path(shutil.copy(self.checkpoint, folder))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    checkpoint = tmp_path_factory.mktemp("trained") / "n.pt"
+    return Trained(learned(checkpoint), checkpoint)
 
 
 def scenes(n: int, seed: int) -> npt.NDArray[np.uint8]:
@@ -109,12 +126,12 @@ def test_the_same_seed_gives_the_same_vectors_and_leaves_the_random_numbers_alon
     assert np.abs(learned(seed=1).embed(noise()) - first).max() > 0.1
 
 
-def test_vectors_are_uncorrelated_of_variance_one_and_each_of_its_image_alone() -> None:
-    vectors = learned().embed(noise())
+def test_vectors_are_uncorrelated_of_variance_one_and_each_of_its_image_alone(trained: Trained) -> None:
+    embedder = trained.embedder
+    vectors = embedder.embed(noise())
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.cov(vectors.T), np.eye(8), atol=1e-3)
     np.testing.assert_allclose(vectors.mean(0), np.zeros(8), atol=1e-3)
-    embedder = learned()
     read_only = noise()
     read_only.flags.writeable = False
     np.testing.assert_allclose(embedder.embed(read_only[5:6]), vectors[5:6], atol=1e-3)
@@ -190,13 +207,12 @@ def test_a_folder_of_images_is_learned_from_and_embedded(tmp_path: Path) -> None
     )
 
 
-def test_a_finished_training_is_not_repeated_and_its_images_are_not_read_again(tmp_path: Path) -> None:
-    expected = learned(tmp_path / "n.pt").embed(noise())
-    images = Pixels(noise())
-    again = learned(tmp_path / "n.pt", images)
+def test_a_finished_training_is_not_repeated_and_its_images_are_not_read_again(trained: Trained, tmp_path: Path) -> None:
+    checkpoint, images = trained.copy_to(tmp_path), Pixels(noise())
+    again = learned(checkpoint, images)
     assert images.n_read == 0
-    np.testing.assert_array_equal(again.embed(noise()), expected)
-    longer = learned(tmp_path / "n.pt", images, epochs=3)
+    np.testing.assert_array_equal(again.embed(noise()), trained.embedder.embed(noise()))
+    longer = learned(checkpoint, images, epochs=3)
     assert [epoch.epoch for epoch in longer.history] == [1, 2, 3]
     assert images.n_read == 48
 
@@ -252,21 +268,20 @@ def test_minutes_end_in_the_middle_of_an_epoch_and_count_over_interrupts(tmp_pat
     assert [epoch.seconds for epoch in run(12 / 60).history] == [3, 3, 2, 3, 1]
 
 
-def test_a_checkpoint_of_other_options_or_images_is_an_error_that_names_them(tmp_path: Path) -> None:
-    learned(tmp_path / "n.pt")
+def test_a_checkpoint_of_other_options_or_images_is_an_error_that_names_them(trained: Trained, tmp_path: Path) -> None:
+    checkpoint = trained.copy_to(tmp_path)
     with pytest.raises(ValueError, match=r"with temperature 0\.2, not 0\.5; give another file"):
-        learned(tmp_path / "n.pt", temperature=0.5)
+        learned(checkpoint, temperature=0.5)
     with pytest.raises(ValueError, match=r"on other images; .* EmbedderSelfSupervised\.trained"):
-        learned(tmp_path / "n.pt", Pixels(noise(47)))
+        learned(checkpoint, Pixels(noise(47)))
 
 
-def test_damaged_or_foreign_checkpoints_are_errors_and_nothing_is_unpickled(tmp_path: Path) -> None:
-    learned(tmp_path / "n.pt")
-    content = (tmp_path / "n.pt").read_bytes()
+def test_damaged_or_foreign_checkpoints_are_errors_and_nothing_is_unpickled(trained: Trained, tmp_path: Path) -> None:
+    content = trained.checkpoint.read_bytes()
     (tmp_path / "half.pt").write_bytes(content[: len(content) // 2])
     torch.save({"format": "other"}, tmp_path / "other.pt")
     torch.save(torch.nn.Linear(1, 1), tmp_path / "model.pt")
-    state = torch.load(tmp_path / "n.pt", weights_only=True)
+    state = torch.load(trained.checkpoint, weights_only=True)
     torch.save({**state, "recipe": "{}"}, tmp_path / "recipe.pt")
     torch.save({**state, "network": {}}, tmp_path / "network.pt")
     for name in ("half", "other", "model", "recipe", "network"):
@@ -276,10 +291,8 @@ def test_damaged_or_foreign_checkpoints_are_errors_and_nothing_is_unpickled(tmp_
         EmbedderSelfSupervised.trained(tmp_path / "none.pt")
 
 
-def test_a_loss_that_is_no_number_is_an_error_and_the_last_good_epoch_stays(tmp_path: Path) -> None:
-    learned(tmp_path / "n.pt")
-    before = (tmp_path / "n.pt").read_bytes()
-    state = torch.load(tmp_path / "n.pt", weights_only=True)
+def test_a_loss_that_is_no_number_is_an_error_and_the_last_good_epoch_stays(trained: Trained, tmp_path: Path) -> None:
+    state = torch.load(trained.checkpoint, weights_only=True)
     state["recipe"] = state["recipe"].replace("0.002", "1e+30")
     torch.save(state, tmp_path / "n.pt")
     before = (tmp_path / "n.pt").read_bytes()
@@ -334,10 +347,10 @@ def test_the_large_backbone_learns_too() -> None:
     assert "resnet18" in embedder.description
 
 
-def test_the_description_tells_trainings_apart() -> None:
+def test_the_description_tells_trainings_apart(trained: Trained) -> None:
     assert "untrained" in EmbedderSelfSupervised(epochs=1).description
-    assert learned().description == learned().description
-    assert len({learned().description, learned(seed=1).description, learned(epochs=1).description}) == 3
+    assert learned().description == trained.embedder.description
+    assert len({trained.embedder.description, learned(seed=1).description, learned(epochs=1).description}) == 3
 
 
 @pytest.mark.parametrize(

@@ -276,11 +276,24 @@ if __name__ == "__main__":
 """
 
 
+def killed(delay: float) -> str:
+    return KILLED.format(path=[path for path in sys.path if path] + [os.getcwd()], delay=delay)
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """What the study finds that others are killed at."""
+    folder = tmp_path_factory.mktemp("left-alone")
+    (folder / "script.py").write_text(killed(delay=0))
+    subprocess.run([sys.executable, "script.py", "study", "1"], cwd=folder, check=True)
+    return StudyResult.load(folder / "study")
+
+
 @pytest.mark.parametrize("n_workers", ["1", "2"])
-def test_a_killed_study_goes_on_where_it_was(tmp_path: Path, n_workers: str) -> None:
+def test_a_killed_study_goes_on_where_it_was(tmp_path: Path, n_workers: str, left_alone: StudyResult) -> None:
     table, script = tmp_path / "study" / "study.csv", tmp_path / "script.py"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    script.write_text(KILLED.format(path=[path for path in sys.path if path] + [os.getcwd()], delay=0.3))
+    script.write_text(killed(delay=0.3))
     words = [sys.executable, str(script), str(table.parent), n_workers]
     process = subprocess.Popen(words, env=environment)
     deadline = time.monotonic() + 120
@@ -292,13 +305,12 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path: Path, n_workers: str) -> 
     process.wait()
     kept = table.read_text().splitlines()
     assert len(kept) - 1 in range(2, 11, 2)  # whole runs, and not all six
-    script.write_text(script.read_text().replace("time.sleep(0.3)", "time.sleep(0)"))
+    script.write_text(killed(delay=0))
     subprocess.run(words, env=environment, check=True)
     after = table.read_text().splitlines()
     assert len(after) == 1 + 6 * 2
     assert set(kept) <= set(after)  # to the second that they took
-    subprocess.run([*words[:2], str(tmp_path / "fresh"), "1"], env=environment, check=True)
-    assert figures(StudyResult.load(table.parent)) == figures(StudyResult.load(tmp_path / "fresh"))
+    assert figures(StudyResult.load(table.parent)) == figures(left_alone)
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def test_golden_runs(name: str, path: Way, tmp_path: Path) -> None:
 # --- Small problems ---
 
 
+@cache
 def small_problem(seed: int, metric: str) -> Problem:
     rng = np.random.default_rng([seed, metric == "cosine"])
     n, d = int(rng.integers(2, 45)), int(rng.choice([1, 2, 3, 7, 40, 64, 65, 70, 130]))
@@ -316,7 +317,7 @@ def to_all(vectors: Floats, metric: str = "euclidean") -> Callable[[int | None],
     """Squared distances of all rows to one, computed when asked for."""
     everything = np.arange(len(vectors))
     origin = origin_of(vectors, metric)
-    return lambda row: squared_distances(vectors, everything, origin if row is None else np.full(len(vectors), row))
+    return lambda row: squared_distances(vectors, everything, origin if row is None else vectors[row])
 
 
 def clustered(rng: np.random.Generator, n: int, d: int) -> Float64s:

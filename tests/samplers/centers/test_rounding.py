@@ -52,6 +52,7 @@ KINDS: dict[str, Kind] = {
     },
 }
 DIMENSIONS = [1, 2, 33, 130]
+UNIT = 2**1074  # of the smallest float there is
 
 
 def rows_of(kind: str, d: int, dtype: npt.DTypeLike) -> Floats:
@@ -59,10 +60,16 @@ def rows_of(kind: str, d: int, dtype: npt.DTypeLike) -> Floats:
         return KINDS[kind](np.random.default_rng(d), 24, d).astype(dtype)
 
 
+def whole(value: float) -> int:
+    """A float in units of the smallest; sums of fractions would look for common divisors at each step."""
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * (UNIT // denominator)
+
+
 def exact(left: Floats, right: Floats) -> Fraction:
     """The true squared distance of two rows of floats, without any rounding."""
     pairs = zip(left.astype(np.float64).tolist(), right.astype(np.float64).tolist())
-    return sum(((Fraction(a) - Fraction(b)) ** 2 for a, b in pairs), Fraction(0))
+    return Fraction(sum((whole(a) - whole(b)) ** 2 for a, b in pairs), UNIT**2)
 
 
 def assert_between(lower: Float64s, upper: Float64s, vectors: Floats, rows: Rows, others: Rows) -> None:

@@ -23,7 +23,7 @@ from al_agent import (
     Scores,
     Unavailable,
 )
-from al_agent.platforms.base import Guess, Item, ItemState
+from al_agent.platforms.base import Guess, Item, ItemState, LinksItems
 from al_agent.platforms.connection import Connection
 from al_agent.platforms.kili import PlatformKili
 from al_agent.platforms.pace import shared_pace
@@ -687,3 +687,16 @@ def test_a_whole_round_of_the_agent_arrives_and_the_next_takes_the_rest_back(dou
         )
         for rank, name in enumerate(best[:4])
     ]
+
+
+def test_a_link_names_the_asset_and_no_key(double: KiliDouble) -> None:
+    double.add_assets(names(2))
+    platform = connect(double)
+    assert isinstance(platform, LinksItems)
+    items = list(platform.list_items())
+    server = double.url.partition("/api/")[0]
+    assert [platform.link(item) for item in items] == [f"{server}/label/projects/label/{item.remote_id}" for item in items]
+    n_requests = len(double.requests)
+    odd = platform.link(items[0]._replace(remote_id='a/../b?c="<d>"'))
+    assert odd == f"{server}/label/projects/label/a%2F..%2Fb%3Fc%3D%22%3Cd%3E%22"
+    assert KEY not in odd and len(double.requests) == n_requests

@@ -1,4 +1,4 @@
-"""What an annotator sees: "Label All Tasks" in a real browser serves the pushed order."""
+"""What an annotator sees in a real browser: "Label All Tasks" serves the pushed order, and a link opens its task."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def draw_numbers(folder: Path, n_images: int) -> list[Path]:
     return paths
 
 
-def push_order(server: LabelStudioServer, project_id: int, task_ids: Sequence[int]) -> None:
+def push_order(server: LabelStudioServer, project_id: int, task_ids: Sequence[int]) -> PlatformLabelStudio:
     platform = PlatformLabelStudio(server.url, project_id, api_key=server.token, ids="remote")
     report = platform.push({str(task_id): rank for rank, task_id in enumerate(task_ids)}, verify=True)
     assert report.updated == tuple(map(str, task_ids))
+    return platform
 
 
-def test_label_all_tasks_serves_the_pushed_order(
+def test_label_all_tasks_serves_the_pushed_order_and_a_link_opens_its_task(
     label_studio_server: LabelStudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AL_AGENT_HOME", str(tmp_path))
@@ -49,7 +50,7 @@ def test_label_all_tasks_serves_the_pushed_order(
     task_ids = admin.import_uploaded_files(project_id, draw_numbers(tmp_path, N_TASKS))
     order = random.Random(3).sample(task_ids, N_TASKS)
     assert order[:2] != sorted(order)[:2]
-    push_order(server, project_id, order)
+    platform = push_order(server, project_id, order)
 
     pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
     with LabelStudioBrowser(server.url, server.username, server.password) as browser:
@@ -59,7 +60,11 @@ def test_label_all_tasks_serves_the_pushed_order(
             browser.choose("cat")
             browser.screenshot(pictures / f"label_studio_{number}.png")
             shown.append(browser.submit())
+        last = next(item for item in platform.list_items() if item.id == str(order[-1]))
+        browser.page.goto(platform.link(last))
+        linked = browser.shown_task_id()
 
+    assert linked == order[-1]
     assert shown == order[: N_SUBMITS + 1]
     labeled = {task["id"]: task["annotations"] for task in admin.list_tasks(project_id) if task["is_labeled"]}
     assert set(labeled) == set(order[:N_SUBMITS])

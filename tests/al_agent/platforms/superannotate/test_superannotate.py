@@ -21,9 +21,10 @@ from al_agent import (
     Scores,
     Unavailable,
 )
-from al_agent.platforms.base import ChecksSettings, Item, ItemState
+from al_agent.platforms.base import ChecksSettings, Item, ItemState, LinksItems
 from al_agent.platforms.connection import Connection
 from al_agent.platforms.superannotate import PlatformSuperAnnotate
+from al_agent.platforms.superannotate.wire import item_page
 
 TOKEN = "test-owner=12345"
 API_KEY = "sa_0123456789abcdef0123456789abcdef"
@@ -536,3 +537,17 @@ def test_nobody_may_upload_is_an_error_where_nothing_was_done(double: SuperAnnot
     double.faults = [Fault(on=SCORES, status=403, body={"error": "no"}, times=None)]
     with pytest.raises(AuthenticationFailed, match="may see this project and upload priority scores"):
         connect(double).push(ranks_of(names(3)))
+
+
+def test_a_link_is_made_for_the_cloud_alone_and_after_a_listing(double: SuperAnnotateDouble) -> None:
+    double.add_items("root", names(1))
+    elsewhere = connect(double)
+    assert isinstance(elsewhere, LinksItems)
+    (item,) = elsewhere.list_items()
+    assert elsewhere.link(item) is None  # where a server of one's own shows items is not known
+    assert PlatformSuperAnnotate("proj", api_key=TOKEN).link(item) is None  # nor is the project's number yet
+
+
+def test_a_link_has_the_numbers_of_team_project_and_item() -> None:
+    address = item_page(12345, 501, 'a/b?c="<d>"')
+    assert address == "https://app.superannotate.com/editor/12345/501/a%2Fb%3Fc%3D%22%3Cd%3E%22"
