@@ -23,9 +23,9 @@ from .journal import Journal, Round, default_path, now
 from .listing import Changes, Listing
 from .metadata import Metadata
 from .platforms.base import ChecksGuesses, ChecksSettings, Guess, Item, Platform, PushReport
-from .report.page.marks import Predictions
-from .report.page.reporter import Reporter
-from .report.page.seen import Seen, seen_in
+from .report.round.gathering.marks import Predictions
+from .report.round.gathering.seen import Seen, seen_in
+from .report.round.reporter import Reporter
 
 if TYPE_CHECKING:
     from .report.page.report import Report

@@ -23,8 +23,8 @@ from PIL import Image
 
 from al_agent import SamplerConfig, Selection
 from al_agent.journal import Round
-from al_agent.report.page.facts import ClassCount, RoundFacts
-from al_agent.report.page.round_page import write_round_page
+from al_agent.report.round.facts import ClassCount, RoundFacts
+from al_agent.report.round.page import write_round_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

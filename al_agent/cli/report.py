@@ -16,9 +16,9 @@ from ..embedding import Embeddings
 from ..errors import NoRoundYet
 from ..journal import Round
 from ..label_files import ITEM_COLUMNS, read_label_table
-from ..report.page.again import as_command
-from ..report.page.marks import Predictions
-from ..report.page.seen import Seen, seen_in, seen_on_maps
+from ..report.round.gathering.again import as_command
+from ..report.round.gathering.marks import Predictions
+from ..report.round.gathering.seen import Seen, seen_in, seen_on_maps
 from .options import (
     EMBEDDINGS_FILES,
     METADATA_FILE,

@@ -31,9 +31,9 @@ from al_agent import (
     Selection,
     Unavailable,
 )
-from al_agent.report.page.facts import ClassCount
 from al_agent.report.page.report import Report
-from al_agent.report.page.reporter import Reporter
+from al_agent.report.round.facts import ClassCount
+from al_agent.report.round.reporter import Reporter
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")

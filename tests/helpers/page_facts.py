@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from al_agent import SamplerConfig, Selection
 from al_agent.journal import Push, Round
-from al_agent.report.page.facts import Box, ClassCount, Marks, Progress, RoundFacts
+from al_agent.report.round.facts import Box, ClassCount, Marks, Progress, RoundFacts
 from samplers.quality import Figure, Quality
 
 CLASSES = ("cat", "dog", "horse", "bird", "ship", "truck", "plane", "frog", "deer", "car", "owl", "fox")

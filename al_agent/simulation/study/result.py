@@ -272,8 +272,8 @@ class StudyResult:
             >>> "Does it pay?" in page.read_text(encoding="utf-8")
             True
         """
-        from ...report.page.study_facts import StudyFacts  # noqa: PLC0415  # with the page
-        from ...report.page.study_page import write_study_page  # noqa: PLC0415  # loads templates
+        from ...report.study.facts import StudyFacts  # noqa: PLC0415  # with the page
+        from ...report.study.page import write_study_page  # noqa: PLC0415  # loads templates
 
         shared, left_out = self._on_shared_seeds()
         drawn = shared if shared.rows else self

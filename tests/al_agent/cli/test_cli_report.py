@@ -14,7 +14,7 @@ from PIL import Image
 
 from al_agent import ActiveLearningAgent, Embeddings, PlatformLocal, SamplerConfig
 from al_agent.cli import main
-from al_agent.report.page.again import as_command
+from al_agent.report.round.gathering.again import as_command
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .facts import ClassCount
+from ..facts import ClassCount
 from .seen import Seen
 
 

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from samplers import Pool
 from samplers.quality import Quality
 
-from ...embedding import Embeddings
-from ...journal import Round
-from ...metadata import Metadata
-from ...platforms.base import Item, ItemState
+from ....embedding import Embeddings
+from ....journal import Round
+from ....metadata import Metadata
+from ....platforms.base import Item, ItemState
+from ..facts import Progress, RoundFacts, Vector
 from .classes import are, classes_in
-from .facts import Progress, RoundFacts, Vector
 from .joined import Joined, Known
 from .nearness import nearness_of, quality_in
 from .seen import Seen

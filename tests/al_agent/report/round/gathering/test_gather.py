@@ -28,14 +28,14 @@ from al_agent import (
     Weight,
 )
 from al_agent.journal import Round, now
-from al_agent.report.page.again import in_python
-from al_agent.report.page.facts import ClassCount, RoundFacts
-from al_agent.report.page.gather import gather
-from al_agent.report.page.joined import Known
-from al_agent.report.page.nearness import nearness_of, quality_in
-from al_agent.report.page.placing import KEPT_FILE, by_part, places_of
-from al_agent.report.page.progress import progress_of
-from al_agent.report.page.seen import N_MARKED, Seen, seen_in, seen_on_maps
+from al_agent.report.round.facts import ClassCount, RoundFacts
+from al_agent.report.round.gathering.again import in_python
+from al_agent.report.round.gathering.gather import gather
+from al_agent.report.round.gathering.joined import Known
+from al_agent.report.round.gathering.nearness import nearness_of, quality_in
+from al_agent.report.round.gathering.placing import KEPT_FILE, by_part, places_of
+from al_agent.report.round.gathering.progress import progress_of
+from al_agent.report.round.gathering.seen import N_MARKED, Seen, seen_in, seen_on_maps
 from samplers import Pool
 
 IDS = tuple(f"img_{n}.png" for n in range(8))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from samplers.quality import Figure, Quality
 
-from .assembling import figure
+from ..page.assembling import figure
 from .facts import ClassCount, RoundFacts
 
 N_BINS = 40
@@ -238,7 +238,7 @@ def near_duplicates(quality: Quality) -> str:
         return ""
     n_picks = quality.n_picks
     here, there = round(found.value * n_picks), found.random_mean * n_picks
-    start = f"{here:,} of {n_picks:,} picks look like a labeled or an earlier picked item"
+    start = f"{here:,} of {n_picks:,} picks {'looks' if here == 1 else 'look'} like a labeled or an earlier picked item"
     avoided = there - here
     at_random = f"in a random batch {figure(round(there, 1))} would"
     if avoided >= 0.5:

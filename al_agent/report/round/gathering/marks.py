@@ -20,8 +20,8 @@ from scorers import (
 from scorers.checks import row_blocks
 from scorers.predictions.pixel_map import PixelMap
 
-from ...guesses import boxes_in, class_name, likeliest
-from .facts import Box, Marks
+from ....guesses import boxes_in, class_name, likeliest
+from ..facts import Box, Marks
 
 Predictions = (
     ClassificationPredictions | DetectionPredictions | EnsemblePredictions | KeypointPredictions | SegmentationPredictions

@@ -14,7 +14,7 @@ from samplers.distances import vectors_in
 from samplers.nearest import nearest_points
 from samplers.quality import N_RANDOM, Quality
 
-from .facts import Vector
+from ..facts import Vector
 
 Rows = npt.NDArray[np.int64]
 

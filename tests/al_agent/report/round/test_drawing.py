@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageChops, ImageOps
 
-from al_agent.report.page.drawing import colour_of, draw_marks, names_in
-from al_agent.report.page.facts import Box, Marks
-from al_agent.report.page.marks import marks_of
+from al_agent.report.round.drawing import colour_of, draw_marks, names_in
+from al_agent.report.round.facts import Box, Marks
+from al_agent.report.round.gathering.marks import marks_of
 from scorers import DetectionPredictions
 
 PHOTOS = Path(__file__).resolve().parents[4].parent / "shared" / "data" / "det_cartucho_map85.zip"

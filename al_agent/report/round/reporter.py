@@ -22,9 +22,9 @@ from ...listing import Listing
 from ...metadata import Metadata
 from ...platforms.base import Item, LinksItems, Platform
 from ...platforms.local import PlatformLocal
-from .again import in_python
-from .report import Report
-from .seen import Seen
+from ..page.report import Report
+from .gathering.again import in_python
+from .gathering.seen import Seen
 
 if TYPE_CHECKING:
     from .facts import RoundFacts
@@ -79,8 +79,8 @@ class Reporter:
         command: str | None = None,
     ) -> Report:
         """The page, written if there is a path; `ActiveLearningAgent.report` says what the arguments are."""
-        from .assembling import write_page  # the extra of reports  # noqa: PLC0415
-        from .round_page import round_page  # noqa: PLC0415
+        from ..page.assembling import write_page  # the extra of reports  # noqa: PLC0415
+        from .page import round_page  # noqa: PLC0415
 
         if path is not None:
             _check_path(Path(path))
@@ -114,10 +114,10 @@ class Reporter:
         command: str | None = None,
     ) -> RoundFacts:
         """What the page shows."""
-        from .gather import gather  # slow to load  # noqa: PLC0415
-        from .joined import Known  # noqa: PLC0415
-        from .placing import kept_at  # noqa: PLC0415
-        from .progress import progress_of  # noqa: PLC0415
+        from .gathering.gather import gather  # slow to load  # noqa: PLC0415
+        from .gathering.joined import Known  # noqa: PLC0415
+        from .gathering.placing import kept_at  # noqa: PLC0415
+        from .gathering.progress import progress_of  # noqa: PLC0415
 
         rounds = self.journal.rounds()
         current = self._round(rounds)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from al_agent import SamplerConfig
-from al_agent.report.page.study_facts import StudyFacts
-from al_agent.report.page.study_tables import (
+from al_agent.report.study.facts import StudyFacts
+from al_agent.report.study.tables import (
     Cell,
     curve_table,
     duel_table,

@@ -9,7 +9,7 @@ import numpy as np
 
 from scorers import DetectionPredictions, SegmentationPredictions
 
-from .facts import Marks
+from ..facts import Marks
 from .marks import Codes, Predictions, box_counts, classes_of, marks_of
 
 N_MARKED = 200

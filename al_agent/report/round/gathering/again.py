@@ -10,7 +10,7 @@ from typing import Any
 
 from samplers import Strategy
 
-from ...config import SamplerConfig, SamplingMethod
+from ....config import SamplerConfig, SamplingMethod
 
 _PYTHON_ONLY = ("BADGE", "BALD", "BATCH_BALD")  # they read class probabilities, which files of scores do not hold
 _FLAGS = {

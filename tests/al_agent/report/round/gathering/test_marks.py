@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from al_agent.report.page.facts import Box
-from al_agent.report.page.marks import Predictions, box_counts, classes_of, marks_of
+from al_agent.report.round.facts import Box
+from al_agent.report.round.gathering.marks import Predictions, box_counts, classes_of, marks_of
 from scorers import (
     ClassificationPredictions,
     DetectionPredictions,

@@ -12,8 +12,8 @@ from browser import find_chromium, has_playwright
 from page_browser import AXE, PHONE, WIDE, OpenPage, another, chromium, opened
 from page_facts import bare_facts, draw_images, make_facts
 
-from al_agent.report.page.facts import RoundFacts
-from al_agent.report.page.round_page import write_round_page
+from al_agent.report.round.facts import RoundFacts
+from al_agent.report.round.page import write_round_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...simulation.stopping import Extrapolation, extrapolate, next_batch
-from .facts import Progress
+from ....simulation.stopping import Extrapolation, extrapolate, next_batch
+from ..facts import Progress
 
 _N_AHEAD = 25
 

@@ -17,12 +17,12 @@ from page_facts import a_round, bare_facts, draw_images, make_facts
 from PIL import Image
 
 from al_agent.report.page.assembling import as_json, packed
-from al_agent.report.page.cards import cards_of, split_reason
-from al_agent.report.page.facts import ClassCount, RoundFacts
-from al_agent.report.page.figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
-from al_agent.report.page.map_data import map_data, thumbnail_places
 from al_agent.report.page.pictures import CELL, sheets_of
-from al_agent.report.page.round_page import round_page, write_round_page
+from al_agent.report.round.cards import cards_of, split_reason
+from al_agent.report.round.facts import ClassCount, RoundFacts
+from al_agent.report.round.figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
+from al_agent.report.round.map_data import map_data, thumbnail_places
+from al_agent.report.round.page import round_page, write_round_page
 from samplers.quality import Figure, Quality
 
 IDS = tuple(f"img_{row}.jpg" for row in range(60))

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from scorers import Scores
 
-from ...embedding import Embeddings
-from ...journal import Round
-from ...metadata import Metadata
-from .facts import Vector
+from ....embedding import Embeddings
+from ....journal import Round
+from ....metadata import Metadata
+from ..facts import Vector
 from .placing import Places, places_of
 from .seen import Seen
 

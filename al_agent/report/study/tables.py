@@ -11,7 +11,7 @@ import numpy as np
 
 from ...config import SamplerConfig
 from ...simulation.figures import Curves, Figure, gain_of_area, gains, labels_saved_at, mean_curve, performance_at
-from .study_facts import StudyFacts
+from .facts import StudyFacts
 
 _ALPHA = 0.05
 _NONE = "no number"

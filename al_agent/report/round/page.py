@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...journal import Round
-from .assembling import counted, moment, packed, render, write_page
+from ..page.assembling import counted, moment, packed, render, write_page
 from .cards import N_CARDS, cards_of
 from .facts import Progress, RoundFacts
 from .figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from samplers.distances import blocks
 from scorers.files import load_arrays, save_arrays
 
-from ...embedding import Embeddings
-from ...journal import default_path
-from ...platforms.base import Platform
+from ....embedding import Embeddings
+from ....journal import default_path
+from ....platforms.base import Platform
 
 KEPT_FILE = "al-agent-map.npz"
 N_TSNE = 1_500
@@ -63,7 +63,7 @@ def places_of(
         ValueError: Another method.
         ImportError: UMAP needs a package that is not installed.
     """
-    from ...embedding.projection import METHODS  # noqa: PLC0415  # seldom needed
+    from ....embedding.projection import METHODS  # noqa: PLC0415  # seldom needed
 
     if method is not None and method not in METHODS:
         raise ValueError(f"map_method is {method!r}; expected one of {', '.join(METHODS)}")
@@ -90,7 +90,7 @@ def places_of(
 
 def _read(path: Path, embeddings: Embeddings, method: str | None) -> Places | None:
     """The kept map; None where there is none of these embeddings, or it is damaged."""
-    from ...embedding.projection import METHODS  # noqa: PLC0415
+    from ....embedding.projection import METHODS  # noqa: PLC0415
 
     try:
         arrays = load_arrays(path, ("digest", "method", "positions"))

@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
-from .assembling import render, write_page
-from .study_facts import StudyFacts
-from .study_tables import (
+from ..page.assembling import render, write_page
+from .facts import StudyFacts
+from .tables import (
     Table,
     curve_table,
     duel_table,

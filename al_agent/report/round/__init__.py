@@ -1,0 +1,1 @@
+"""The page of a round: what it shows, and how it is made."""

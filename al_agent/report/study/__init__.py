@@ -1,0 +1,1 @@
+"""The page of a study: what it shows, and how it is made."""
