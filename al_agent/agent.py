@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from samplers import Pool, Sampler, SamplerJoint, SamplerPrototypes, Selection
+from samplers.showing import PageOptions
 from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, ScorerObjectDetection, Scores
 
 from . import export, priorities
@@ -429,10 +430,8 @@ class ActiveLearningAgent:
         if predictions is not None:
             seen = predictions if isinstance(predictions, Seen) else seen_in(predictions, picks, self._listing.labeled)
             known = replace(known, seen=seen)
-        return known.report(
-            path,
+        options = PageOptions(
             images=images,
-            positions=positions,
             labels=labels,
             curve=curve,
             figure_name=figure_name,
@@ -440,8 +439,8 @@ class ActiveLearningAgent:
             cost_per_label=cost_per_label,
             map_method=map_method,
             n_thumbnails=n_thumbnails,
-            command=command,
         )
+        return known.report(path, options, positions=positions, command=command)
 
     @property
     def _listing(self) -> Listing:

@@ -23,8 +23,9 @@ from PIL import Image
 
 from al_agent import SamplerConfig, Selection
 from al_agent.journal import Round
+from al_agent.report.page.report import Report
 from al_agent.report.round.facts import ClassCount, RoundFacts
-from al_agent.report.round.page import write_round_page
+from al_agent.report.round.page import round_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -181,9 +182,18 @@ def compare(folder: Path, browser: Browser | None) -> None:
 
 def measure_pages(folder: Path, facts: RoundFacts, browser: Browser | None) -> list[Row]:
     ours, bare, theirs = (folder / f"{name}.html" for name in ("ours", "bare", "plotly"))
+
+    def write(path: Path, n_thumbnails: int = 2000) -> None:
+        Report.written(path, round_page(facts, n_thumbnails=n_thumbnails))
+
     return [
-        measured("al-agent: the whole page, 2,000 small pictures", ours, lambda: write_round_page(ours, facts), browser),
-        measured("al-agent: without small pictures", bare, lambda: write_round_page(bare, facts, n_thumbnails=0), browser),
+        measured("al-agent: the whole page, 2,000 small pictures", ours, lambda: write(ours), browser),
+        measured(
+            "al-agent: without small pictures",
+            bare,
+            lambda: write(bare, n_thumbnails=0),
+            browser,
+        ),
         measured("plotly.py: the map alone", theirs, lambda: write_plotly(theirs, facts), browser),
     ]
 

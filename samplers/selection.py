@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .pool import Pool
-from .showing import N_SHOWN, File, Page, Shower, as_table
+from .showing import N_SHOWN, File, Page, PageOptions, Shower, as_table
 
 if TYPE_CHECKING:
     from .quality import Quality
@@ -141,8 +141,7 @@ class Selection:
                 "this batch does not know its project: it was picked by a sampler, copied or read from a file; for the "
                 "round of an agent use agent.report(path)"
             )
-        return self._shower.report(
-            path,
+        options = PageOptions(
             images=images,
             labels=labels,
             curve=curve,
@@ -152,6 +151,7 @@ class Selection:
             map_method=map_method,
             n_thumbnails=n_thumbnails,
         )
+        return self._shower.report(path, options)
 
     def _repr_html_(self) -> str:
         return as_table(self, {} if self._shower is None else self._shower.pictures(self.item_ids[:N_SHOWN]))

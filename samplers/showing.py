@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -18,6 +19,20 @@ N_SHOWN = 20
 _LONGEST = 300  # characters of a name or a reason
 
 File = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What a page of a batch is told beside what is known; the arguments of `Selection.report`, which explains them."""
+
+    images: File | Mapping[str, File] | None = None
+    labels: Mapping[str, str | float] | None = None
+    curve: Sequence[tuple[float, float]] | None = None
+    figure_name: str = "accuracy"
+    value_per_point: float | None = None
+    cost_per_label: float | None = None
+    map_method: str | None = None
+    n_thumbnails: int = 2000
 
 
 class Page(Protocol):
@@ -39,19 +54,7 @@ class Page(Protocol):
 class Shower(Protocol):
     """What knows the project that a batch was picked from."""
 
-    def report(
-        self,
-        path: File | None,
-        *,
-        images: File | Mapping[str, File] | None,
-        labels: Mapping[str, str | float] | None,
-        curve: Sequence[tuple[float, float]] | None,
-        figure_name: str,
-        value_per_point: float | None,
-        cost_per_label: float | None,
-        map_method: str | None,
-        n_thumbnails: int,
-    ) -> Page:
+    def report(self, path: File | None, options: PageOptions) -> Page:
         """Write the page of the batch."""
         ...
 

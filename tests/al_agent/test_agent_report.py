@@ -34,6 +34,7 @@ from al_agent import (
 from al_agent.report.page.report import Report
 from al_agent.report.round.facts import ClassCount
 from al_agent.report.round.reporter import Reporter
+from samplers.showing import PageOptions
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -81,7 +82,7 @@ def test_the_page_shows_the_items_as_they_stood_at_the_query(platform: PlatformL
     platform.annotate({later: "cat"})
     shower = batch._shower
     assert isinstance(shower, Reporter)
-    states = dict(zip(shower.facts().item_ids, shower.facts().states.tolist()))
+    states = dict(zip(shower.facts(PageOptions()).item_ids, shower.facts(PageOptions()).states.tolist()))
     assert (states[later], states["img_0.png"]) == ("unlabeled", "labeled")
     assert not any("today" in sentence for sentence in agent.report().missing)
     assert any("today" in sentence for sentence in make_agent(platform).report().missing)
@@ -226,8 +227,8 @@ def test_a_remote_platforms_word_for_an_image_is_not_opened_here(far: tuple[Plat
     assert "<img" not in batch._repr_html_()
     shower = batch._shower
     assert isinstance(shower, Reporter)
-    assert set(shower.facts().media) == {None}
-    assert shower.facts().project == "far:labels.example.com/7"
+    assert set(shower.facts(PageOptions()).media) == {None}
+    assert shower.facts(PageOptions()).project == "far:labels.example.com/7"
 
 
 def test_images_are_taken_from_a_folder_or_a_mapping(
@@ -236,10 +237,10 @@ def test_images_are_taken_from_a_folder_or_a_mapping(
     _, batch = far
     shower = batch._shower
     assert isinstance(shower, Reporter)
-    facts = shower.facts(images=platform.home)
+    facts = shower.facts(PageOptions(images=platform.home))
     assert facts.media[3] == str(platform.home / "img_3.png")
     assert not any("without an image" in sentence for sentence in facts.missing)
-    facts = shower.facts(images={"img_3.png": Path("somewhere.png")})
+    facts = shower.facts(PageOptions(images={"img_3.png": Path("somewhere.png")}))
     assert (facts.media[3], facts.media[4]) == ("somewhere.png", None)
     with pytest.raises(ValueError, match="images names no item of the project, but 'x'; its keys are item ids"):
         batch.report(images={"x": "x.png"})
@@ -302,7 +303,7 @@ def test_boxes_that_the_scorer_leaves_out_are_not_on_the_page(platform: Platform
     batch = make_agent(platform).query(SamplerConfig(2, method="UNCERTAINTY"), scorer)
     shower = batch._shower
     assert isinstance(shower, Reporter)
-    facts = shower.facts()
+    facts = shower.facts(PageOptions())
     assert [[box.label for box in facts.marks[item_id].boxes] for item_id in batch] == [["car"], ["car"]]
     assert facts.balance == (ClassCount("car", 2, 2),)
 
@@ -312,6 +313,6 @@ def test_a_scorer_that_read_chunks_gives_scores_and_no_classes(platform: Platfor
     batch = make_agent(platform).query(SamplerConfig(2, method="UNCERTAINTY"), ScorerClassification(chunks))
     shower = batch._shower
     assert isinstance(shower, Reporter)
-    facts = shower.facts()
+    facts = shower.facts(PageOptions())
     assert facts.scores is not None
     assert (facts.marks, facts.class_kind) == ({}, "label")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from samplers import Selection
-from samplers.showing import N_SHOWN, File, as_table
+from samplers.showing import N_SHOWN, File, PageOptions, as_table
 
 
 def selection(*item_ids: str, reason: str = "", note: str = "") -> Selection:
@@ -33,20 +33,8 @@ class Shower:
     def __init__(self) -> None:
         self.asked: dict[str, object] = {}
 
-    def report(
-        self,
-        path: File | None,
-        *,
-        images: File | Mapping[str, File] | None,
-        labels: Mapping[str, str | float] | None,
-        curve: Sequence[tuple[float, float]] | None,
-        figure_name: str,
-        value_per_point: float | None,
-        cost_per_label: float | None,
-        map_method: str | None,
-        n_thumbnails: int,
-    ) -> Page:
-        self.asked = {"path": path, "images": images, "curve": curve, "n_thumbnails": n_thumbnails}
+    def report(self, path: File | None, options: PageOptions) -> Page:
+        self.asked = {"path": path, "images": options.images, "n_thumbnails": options.n_thumbnails}
         return Page()
 
     def pictures(self, item_ids: Sequence[str]) -> Mapping[str, str]:

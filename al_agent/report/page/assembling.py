@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from samplers.reasons import in_words
-from scorers.files import written_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -70,16 +68,6 @@ def render(
         **values,
     )
     return _HALF_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", html)
-
-
-def write_page(path: str | os.PathLike[str], html: str) -> None:
-    """Write a page, whole or not at all.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-    """
-    with written_whole(path) as file:
-        file.write(html.encode())
 
 
 def as_json(value: object) -> str:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..page.assembling import counted, data_uri, figure
-from ..page.pictures import card_pictures
 from .drawing import names_in
 from .facts import Marks, RoundFacts
+from .pictures import card_pictures
 
 N_CARDS = 200
 """Picks with a card, the first ones; the others are rows of a table."""

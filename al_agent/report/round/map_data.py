@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..page.assembling import packed
-from ..page.pictures import ACROSS, CELL, Sheets, sheets_of
 from .facts import RoundFacts
+from .pictures import ACROSS, CELL, Sheets, sheets_of
 
 N_NAMED = 9
 """Names with a colour of their own; the others share one."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import numpy as np
 
 from ...journal import Round
-from ..page.assembling import counted, moment, packed, render, write_page
+from ..page.assembling import counted, moment, packed, render
 from .cards import N_CARDS, cards_of
 from .facts import Progress, RoundFacts
 from .figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
@@ -22,11 +21,12 @@ _N_ROUNDS = 50
 _N_PROBLEMS = 20
 
 
-def write_round_page(path: str | os.PathLike[str], facts: RoundFacts, *, n_thumbnails: int = N_THUMBNAILS) -> None:
-    """Write the page of a round as one HTML file, whole or not at all. It asks no network for anything.
+def round_page(facts: RoundFacts, *, n_thumbnails: int = N_THUMBNAILS) -> str:
+    """The page of a round as one file of HTML, which asks no network for anything.
+
+    Time O(n log n), and the reading of so many images.
 
     Args:
-        path: The file.
         facts: What it shows.
         n_thumbnails: Items on the map that show a small picture under the pointer, at most: the picks, then others spread
             evenly over the map. The first 200 picks have larger ones besides.
@@ -34,13 +34,7 @@ def write_round_page(path: str | os.PathLike[str], facts: RoundFacts, *, n_thumb
     Raises:
         ImportError: jinja2 or plotly is not installed.
         ValueError: `n_thumbnails` is negative, or an array of the facts has not one entry for each item.
-        FileNotFoundError: There is no such folder.
     """
-    write_page(path, round_page(facts, n_thumbnails=n_thumbnails))
-
-
-def round_page(facts: RoundFacts, *, n_thumbnails: int = N_THUMBNAILS) -> str:
-    """The page of a round as HTML; see `write_round_page`. Time O(n log n) and the reading of so many images."""
     if n_thumbnails < 0:
         raise ValueError(f"n_thumbnails is {n_thumbnails}; expected 0 or more")
     _check(facts)

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from samplers.showing import File, PageOptions
 from scorers import Scores
 from scorers.formats.reading.names import ItemNames
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _SIDE_PX = 96
 _ENDINGS = (".html", ".htm")
-
-File = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,54 +64,22 @@ class Reporter:
 
     def report(
         self,
-        path: File | None = None,
+        path: File | None,
+        options: PageOptions,
         *,
-        images: File | Mapping[str, File] | None = None,
         positions: Embeddings | None = None,
-        labels: Mapping[str, str | float] | None = None,
-        curve: Sequence[tuple[float, float]] | None = None,
-        figure_name: str = "accuracy",
-        value_per_point: float | None = None,
-        cost_per_label: float | None = None,
-        map_method: str | None = None,
-        n_thumbnails: int = 2000,
         command: str | None = None,
     ) -> Report:
         """The page, written if there is a path; `ActiveLearningAgent.report` says what the arguments are."""
-        from ..page.assembling import write_page  # the extra of reports  # noqa: PLC0415
-        from .page import round_page  # noqa: PLC0415
+        from .page import round_page  # the extra of reports  # noqa: PLC0415
 
         if path is not None:
             _check_path(Path(path))
-        facts = self.facts(
-            images=images,
-            positions=positions,
-            labels=labels,
-            curve=curve,
-            figure_name=figure_name,
-            value_per_point=value_per_point,
-            cost_per_label=cost_per_label,
-            map_method=map_method,
-            command=command,
-        )
-        page = round_page(facts, n_thumbnails=n_thumbnails)
-        if path is not None:
-            write_page(path, page)
-        return Report(None if path is None else Path(path), facts.missing, page)
+        facts = self.facts(options, positions=positions, command=command)
+        page = round_page(facts, n_thumbnails=options.n_thumbnails)
+        return Report.written(path, page, facts.missing)
 
-    def facts(
-        self,
-        *,
-        images: File | Mapping[str, File] | None = None,
-        positions: Embeddings | None = None,
-        labels: Mapping[str, str | float] | None = None,
-        curve: Sequence[tuple[float, float]] | None = None,
-        figure_name: str = "accuracy",
-        value_per_point: float | None = None,
-        cost_per_label: float | None = None,
-        map_method: str | None = None,
-        command: str | None = None,
-    ) -> RoundFacts:
+    def facts(self, options: PageOptions, *, positions: Embeddings | None = None, command: str | None = None) -> RoundFacts:
         """What the page shows."""
         from .gathering.gather import gather  # slow to load  # noqa: PLC0415
         from .gathering.joined import Known  # noqa: PLC0415
@@ -123,13 +90,15 @@ class Reporter:
         current = self._round(rounds)
         n_picks = len(current.selection)
         progress = None
-        if curve is not None:
-            prices = {"value_per_point": value_per_point, "cost_per_label": cost_per_label}
-            progress = progress_of(curve, n_picks, name=figure_name, **prices)
-        elif value_per_point is not None or cost_per_label is not None:
+        prices = {"value_per_point": options.value_per_point, "cost_per_label": options.cost_per_label}
+        if options.curve is not None:
+            progress = progress_of(options.curve, n_picks, name=options.figure_name, **prices)
+        elif any(price is not None for price in prices.values()):
             raise ValueError("prices are given without curve; give what the model reached with how many labels")
-        items = self._items(images)
-        stored = self.platform.labels() if labels is None and isinstance(self.platform, PlatformLocal) else {}
+        items = self._items(options.images)
+        labels = options.labels
+        if labels is None:
+            labels = self.platform.labels() if isinstance(self.platform, PlatformLocal) else {}
         return gather(
             current,
             items,
@@ -139,8 +108,8 @@ class Reporter:
                 embeddings=self.embeddings,
                 positions=positions,
                 metadata=self.metadata,
-                labels=stored if labels is None else labels,
-                map_method=map_method,
+                labels=labels,
+                map_method=options.map_method,
                 map_file=kept_at(self.platform),
             ),
             project=self.platform.key if self.platform.home is None else self.platform.home.name,

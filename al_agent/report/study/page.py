@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
-from ..page.assembling import render, write_page
+from ..page.assembling import render
 from .facts import StudyFacts
 from .tables import (
     Table,
@@ -22,19 +20,6 @@ from .tables import (
 _FEWEST_SEEDS = 5
 _MOST_CURVES, _N_BEST = 8, 5
 _CONTROL = "ORACLE"
-
-
-def write_study_page(path: str | os.PathLike[str], facts: StudyFacts) -> None:
-    """Write the page of a study, whole or not at all.
-
-    Args:
-        path: The file; what was there is replaced.
-        facts: What it shows.
-
-    Raises:
-        ImportError: jinja2 or plotly is missing; `pip install "al-agent[report]"` does it.
-    """
-    write_page(path, study_page(facts))
 
 
 def study_page(facts: StudyFacts) -> str:

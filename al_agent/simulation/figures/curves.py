@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,24 @@ from scorers.checks import as_floats, check_length, set_fields
 
 from .curve import Curve, Seed, Vector, listed
 
-if TYPE_CHECKING:
-    from ..replay import LearningCurves
+
+class Replayed(Protocol):
+    """What `replay` gives: methods, budgets and `(m, s, r + 1)` accuracies."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the m methods."""
+        ...
+
+    @property
+    def n_labeled(self) -> npt.NDArray[np.int64]:
+        """`(r + 1,)` labeled items."""
+        ...
+
+    @property
+    def accuracy(self) -> Vector:
+        """For each method, seed and round."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +129,7 @@ class Curves:
         return cls(runs, unit)
 
     @classmethod
-    def from_learning_curves(cls, curves: LearningCurves, *, unit: str = "images") -> Curves:
+    def from_learning_curves(cls, curves: Replayed, *, unit: str = "images") -> Curves:
         """From what `replay` gives, whose seeds are 0, 1, 2, ...
 
         Examples:

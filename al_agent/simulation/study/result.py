@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ...report.page.report import Report
 from ..cost import Way
 from ..figures import Curves, labels_saved_at
 from ..figures.curve import listed
@@ -239,26 +240,29 @@ class StudyResult:
 
     def report(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
         *,
         against: str = "RANDOM",
         diverged_as: float | None = None,
         figure_name: str = "test accuracy",
         arguments: Mapping[str, object] | None = None,
         command: str = "",
-    ) -> None:
-        """Write what the study found as one page to look at: a file of HTML that needs no network.
+    ) -> Report:
+        """What the study found as one page to look at: a file of HTML that needs no network.
 
         The sentence, the learning curves with their bands, what is saved, who is ahead at which budget, and what failed.
         What cannot be said is told with its reason, and the rest is shown.
 
         Args:
-            path: The file; what was there is replaced.
+            path: The file; what was there is replaced. None writes none, and the result shows the page in a notebook.
             against: The method that the others are compared with.
             diverged_as: What a failed run's NaN count for, as in `summary`.
             figure_name: What was measured.
             arguments: `Study.arguments`, to be shown; None where they are not known.
             command: What to type for the same study again; empty where it is not known.
+
+        Returns:
+            The page. In a notebook it shows itself.
 
         Raises:
             FileNotFoundError: There is no such folder.
@@ -268,12 +272,13 @@ class StudyResult:
             >>> import tempfile
             >>> from pathlib import Path
             >>> page = Path(tempfile.mkdtemp(), "study.html")
-            >>> StudyResult((Measurement("RANDOM", 0, 0, 10, 0.5),)).report(page)
+            >>> StudyResult((Measurement("RANDOM", 0, 0, 10, 0.5),)).report(page).path == page
+            True
             >>> "Does it pay?" in page.read_text(encoding="utf-8")
             True
         """
         from ...report.study.facts import StudyFacts  # noqa: PLC0415  # with the page
-        from ...report.study.page import write_study_page  # noqa: PLC0415  # loads templates
+        from ...report.study.page import study_page  # noqa: PLC0415  # loads templates
 
         shared, left_out = self._on_shared_seeds()
         drawn = shared if shared.rows else self
@@ -299,7 +304,7 @@ class StudyResult:
             command=command,
             cost_command=" ".join(words),
         )
-        write_study_page(path, facts)
+        return Report.written(path, study_page(facts), facts.notes)
 
     def _on_shared_seeds(self) -> tuple[StudyResult, str]:
         """The runs of the seeds that all methods have, and what is not among them."""

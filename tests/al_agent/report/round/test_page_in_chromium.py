@@ -12,8 +12,9 @@ from browser import find_chromium, has_playwright
 from page_browser import AXE, PHONE, WIDE, OpenPage, another, chromium, opened
 from page_facts import bare_facts, draw_images, make_facts
 
+from al_agent.report.page.report import Report
 from al_agent.report.round.facts import RoundFacts
-from al_agent.report.round.page import write_round_page
+from al_agent.report.round.page import round_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -58,7 +59,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> RoundFacts:
 @pytest.fixture(scope="module")
 def path(facts: RoundFacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = tmp_path_factory.mktemp("page") / "round 2 قطة.html"
-    write_round_page(written, facts)
+    Report.written(written, round_page(facts))
     return written
 
 
@@ -240,7 +241,7 @@ def test_there_is_no_serious_obstacle(wide: OpenPage, scheme: Literal["dark", "l
 
 
 def test_a_page_of_which_nothing_is_known_opens_without_scripts_that_fail(browser: Browser, tmp_path: Path) -> None:
-    write_round_page(tmp_path / "page.html", bare_facts())
+    Report.written(tmp_path / "page.html", round_page(bare_facts()))
     with opened(browser, tmp_path / "page.html") as one:
         assert one.page.get_by_text("There is no map").is_visible()
         assert (one.requests, one.problems) == ([], [])
@@ -261,7 +262,7 @@ def test_print_is_light_and_shows_what_is_folded(browser: Browser, path: Path) -
 
 def test_without_webgl_the_map_is_drawn_by_other_means_and_says_so(browser: Browser, tmp_path: Path) -> None:
     facts = make_facts(tuple(map(str, range(6_000))), n_picks=20)
-    write_round_page(tmp_path / "page.html", facts)
+    Report.written(tmp_path / "page.html", round_page(facts))
     without = another(browser, ["--disable-software-rasterizer"])
     with without as second, opened(second, tmp_path / "page.html", until=READY) as one:
         said = one.page.locator("#map-said").inner_text()

@@ -17,12 +17,13 @@ from page_facts import a_round, bare_facts, draw_images, make_facts
 from PIL import Image
 
 from al_agent.report.page.assembling import as_json, packed
-from al_agent.report.page.pictures import CELL, sheets_of
+from al_agent.report.page.report import Report
 from al_agent.report.round.cards import cards_of, split_reason
 from al_agent.report.round.facts import ClassCount, RoundFacts
 from al_agent.report.round.figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
 from al_agent.report.round.map_data import map_data, thumbnail_places
-from al_agent.report.round.page import round_page, write_round_page
+from al_agent.report.round.page import round_page
+from al_agent.report.round.pictures import CELL, sheets_of
 from samplers.quality import Figure, Quality
 
 IDS = tuple(f"img_{row}.jpg" for row in range(60))
@@ -121,7 +122,7 @@ def test_every_id_of_a_script_comes_back_from_its_json() -> None:
 
 def test_half_a_surrogate_in_a_name_is_written_as_a_replacement_and_kept_for_the_scripts(tmp_path: Path) -> None:
     facts = make_facts(("bad_\udc80.jpg", *IDS[1:]), n_picks=48)
-    write_round_page(tmp_path / "page.html", facts)
+    Report.written(tmp_path / "page.html", round_page(facts))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "bad_\N{REPLACEMENT CHARACTER}.jpg" in Reading(page).text
     assert data_of(page, "map")["ids"][0] == "bad_\udc80.jpg"
@@ -364,9 +365,9 @@ def test_a_push_that_failed_in_part_names_the_items() -> None:
 def test_arrays_of_another_length_and_unknown_picks_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     facts = make_facts(IDS, n_picks=3)
     with pytest.raises(ValueError, match="scores has 2 entries for 60 item ids; expected one of each"):
-        write_round_page(tmp_path / "page.html", replace(facts, scores=np.zeros(2)))
+        Report.written(tmp_path / "page.html", round_page(replace(facts, scores=np.zeros(2))))
     with pytest.raises(ValueError, match="1 picks are not among the item ids, the first is 'gone"):
-        write_round_page(tmp_path / "page.html", bare_facts(picks=("gone.jpg",)))
+        Report.written(tmp_path / "page.html", round_page(bare_facts(picks=("gone.jpg",))))
     assert list(tmp_path.iterdir()) == []
 
 

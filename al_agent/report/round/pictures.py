@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..round.drawing import draw_marks
-from ..round.facts import Marks
 from ..thumbnails import read_thumbnail
+from .drawing import draw_marks
+from .facts import Marks
 
 CARD_SIDE = 240
 CELL = 64
