@@ -21,7 +21,13 @@ from .hidden import HiddenLabels
 
 
 class Classifier(Protocol):
-    """What a replay asks of a model: scikit-learn's classifiers fit."""
+    """What a replay asks of a model: scikit-learn's classifiers fit.
+
+    Attributes:
+        classes_: `(c,)` the classes among the labels that it was fitted to.
+    """
+
+    classes_: npt.NDArray[np.int64]
 
     def fit(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> Any:
         """Learn from `(n, d)` features and `(n,)` labels."""
@@ -136,4 +142,7 @@ def train(make_classifier: Callable[[], Classifier], platform: PlatformLocal, da
 def score(model: Classifier, agent: ActiveLearningAgent, data: HiddenLabels) -> ScorerClassification:
     """Scores of the unlabeled items by a model."""
     ids = agent.unlabeled_set
-    return ScorerClassification(ClassificationPredictions(ids, model.predict_proba(data.features_of(ids))))
+    names = map(str, model.classes_.tolist())  # a class that has no label yet has no column
+    return ScorerClassification(
+        ClassificationPredictions(ids, model.predict_proba(data.features_of(ids)), class_names=names)
+    )

@@ -31,10 +31,10 @@ class Shower:
     """Remembers what it was asked for."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, object] = {}
+        self.asked: tuple[File | None, PageOptions] | None = None
 
     def report(self, path: File | None, options: PageOptions) -> Page:
-        self.asked = {"path": path, "images": options.images, "n_thumbnails": options.n_thumbnails}
+        self.asked = (path, options)
         return Page()
 
     def pictures(self, item_ids: Sequence[str]) -> Mapping[str, str]:
@@ -74,7 +74,7 @@ def test_whoever_picked_the_batch_makes_its_page_and_its_pictures() -> None:
     shower = Shower()
     batch = selection("a", "b").shown_by(shower)
     assert batch.report("round.html", n_thumbnails=7).missing == ("the scores",)
-    assert shower.asked == {"path": "round.html", "images": None, "curve": None, "n_thumbnails": 7}
+    assert shower.asked == ("round.html", PageOptions(n_thumbnails=7))
     assert batch._repr_html_().count("<img alt='' src='data:image/jpeg;base64,AAAA'>") == 1
 
 

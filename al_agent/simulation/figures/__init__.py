@@ -1,7 +1,7 @@
 """Figures of learning curves that decide: how sure a gain is, how many labels are saved, who wins."""
 
 from .curve import Curve
-from .curves import Curves
+from .curves import Curves, SeededRuns
 from .few_seeds import Figure
 from .gains import Gain, gain_at, gain_of_area, gains, mean_relative_gain
 from .levels import (
@@ -23,6 +23,7 @@ __all__ = [
     "Gain",
     "MeanCurve",
     "Saving",
+    "SeededRuns",
     "StepsSaved",
     "WinTable",
     "area_under_curve",

@@ -15,7 +15,7 @@ from scorers.checks import as_floats, check_length, set_fields
 from .curve import Curve, Seed, Vector, listed
 
 
-class Replayed(Protocol):
+class SeededRuns(Protocol):
     """What `replay` gives: methods, budgets and `(m, s, r + 1)` accuracies."""
 
     @property
@@ -129,7 +129,7 @@ class Curves:
         return cls(runs, unit)
 
     @classmethod
-    def from_learning_curves(cls, curves: Replayed, *, unit: str = "images") -> Curves:
+    def from_learning_curves(cls, curves: SeededRuns, *, unit: str = "images") -> Curves:
         """From what `replay` gives, whose seeds are 0, 1, 2, ...
 
         Examples:
