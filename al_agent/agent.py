@@ -235,9 +235,8 @@ class ActiveLearningAgent:
             raise ValueError(f"there is nothing to pick: of {len(listing):,} items, none waits for a label")
         n_samples = config.count(len(listing.unlabeled))
         if n_samples > len(listing.unlabeled):
-            raise ValueError(
-                f"n_samples is {n_samples:,}, and {len(listing.unlabeled):,} items can still be labeled; ask for no more"
-            )
+            n_left = f"{len(listing.unlabeled):,} item{'s' * (len(listing.unlabeled) > 1)}"
+            raise ValueError(f"n_samples is {n_samples:,}, and {n_left} can still be labeled; ask for no more")
         joined = make_pool(
             listing,
             scores=scores,

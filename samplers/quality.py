@@ -253,7 +253,7 @@ class _Ruler:
     def outliers(self, batches: list[Rows]) -> _Found:
         """How many picks are outliers."""
         if int(len(self._is_sparse) * OUTLIERS) == 0:
-            return [], [f"The pool has {len(self._is_sparse)} items, too few for an outlier share."]
+            return [], [f"A pool of {len(self._is_sparse)} is too small for an outlier share."]
         shares = [float(self._is_sparse[batch].mean()) for batch in batches]
         return [_figure("outlier share", "share", shares, "lower")], []
 

@@ -15,6 +15,7 @@ from scorers import Scores
 
 from ..config import SamplerConfig, SamplingMethod
 from .histogram import histogram_lines
+from .images import counted
 from .options import (
     EMBEDDINGS_FILES,
     METADATA_FILE,
@@ -168,6 +169,8 @@ def query(
         try:
             batch = agent.query(config, values, push=not dry_run, verify=verify, on_pick=bar.update)
         except ValueError as error:
+            if n_samples is None and "ask for no more" in str(error):
+                raise ValueError(f"{error}: -n {len(agent.unlabeled_set)}") from error
             failures = None if vector_file is None else vector_file.with_suffix(".failed.csv")
             if failures is None or not failures.exists() or "no embedding" not in str(error):
                 raise
@@ -196,7 +199,7 @@ def query(
     pushed = "pushed" if current.is_pushed else f"not pushed: al-agent push {shlex.quote(str(project))}"
     if values is not None and current.score is not None and not as_json:
         lines += histogram_lines(values, current.score, agent.unlabeled_set, batch.item_ids)
-    lines += ["", f"{on_one_line(current.name)}: {len(picks):,} items by {batch.method}, {pushed}"]
+    lines += ["", f"{on_one_line(current.name)}: {counted(len(picks), 'item')} by {batch.method}, {pushed}"]
     files = {"--scores": scores, "--embeddings": embeddings}
     given = "".join(f" {option} {shlex.quote(str(file))}" for option, file in files.items() if file is not None)
     lines += [f"to see it: al-agent report {shlex.quote(str(project))}{given}"]

@@ -19,6 +19,7 @@ from ..label_files import ITEM_COLUMNS, read_label_table
 from ..report.round.gathering.again import as_command
 from ..report.round.gathering.marks import Predictions
 from ..report.round.gathering.seen import Seen, seen_in, seen_on_maps
+from .images import counted
 from .options import (
     EMBEDDINGS_FILES,
     METADATA_FILE,
@@ -161,8 +162,8 @@ def report(
         n_thumbnails=n_thumbnails,
         command=as_command(current.config, str(project), words),
     )
-    lines = [f"{current.name}: {len(current.selection):,} picks in {target}, {made.n_bytes / 1e6:.1f} MB"]
-    lines += [listed("-", [sentence]) for sentence in made.missing]
+    lines = [f"{current.name}: {counted(len(current.selection), 'pick')} in {target}, {made.n_bytes / 1e6:.1f} MB"]
+    lines += [listed(" -", [sentence]) for sentence in made.missing]
     show(
         {
             "project": str(project),
@@ -209,6 +210,8 @@ def _read_curve(path: Path) -> tuple[list[tuple[float, float]], str]:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
         header, *points = [row for row in rows if row]
         name = header[1]
+        if not points:
+            raise ValueError("it has no row below its header")
         return [(float(row[0]), float(row[1])) for row in points], name
     except (UnicodeDecodeError, csv.Error, IndexError, ValueError) as error:
         raise ValueError(

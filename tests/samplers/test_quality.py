@@ -184,7 +184,7 @@ def test_one_item_in_all_has_what_can_be_measured_of_it() -> None:
     covered = dict.fromkeys(["covering radius", "mean distance", "median distance"], 0.0)
     assert values == {**covered, "values of site": 1.0, "largest value of site": 1.0}
     assert quality.notes == (
-        "The pool has 1 items, too few for an outlier share.",
+        "A pool of 1 is too small for an outlier share.",
         "Nothing is labeled, and a single pick cannot be a near-duplicate.",
         "No scores in the pool: no mean score.",
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..page.assembling import counted, data_uri, figure
-from .drawing import names_in
+from .drawing import colour_of, names_in
 from .facts import Marks, RoundFacts
 from .pictures import card_pictures
 
@@ -17,6 +17,7 @@ N_CARDS = 200
 """Picks with a card, the first ones; the others are rows of a table."""
 
 _MOST_CLASSES = 3
+_MOST_KEYS = 10  # beyond it colours come again, lighter and darker
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -55,7 +56,7 @@ def cards_of(facts: RoundFacts) -> list[Card]:
     rows = [row_of[item_id] for item_id in selection.item_ids]
     media = [facts.media[row] for row in rows[:N_CARDS]]
     marks = [facts.marks.get(item_id) for item_id in selection.item_ids[:N_CARDS]]
-    pictures = list(card_pictures(media, marks, names_in(one for one in marks if one is not None)))
+    pictures = list(card_pictures(media, marks, _names(facts)))
     cards = []
     picks = zip(selection.item_ids, rows, selection.gains.tolist(), selection.reasons)
     for place, (item_id, row, gain, reason) in enumerate(picks):
@@ -75,6 +76,17 @@ def cards_of(facts: RoundFacts) -> list[Card]:
             )
         )
     return cards
+
+
+def box_key(facts: RoundFacts) -> list[tuple[str, str]]:
+    """The ten commonest classes of the boxes on the cards, and their colours."""
+    return [(name, "#{:02x}{:02x}{:02x}".format(*colour_of(place))) for place, name in enumerate(_names(facts)[:_MOST_KEYS])]
+
+
+def _names(facts: RoundFacts) -> tuple[str, ...]:
+    """Classes of the boxes on the cards, in the order of their colours."""
+    ids = facts.round.selection.item_ids[:N_CARDS]
+    return names_in(facts.marks[item_id] for item_id in ids if item_id in facts.marks)
 
 
 def split_reason(reason: str) -> tuple[str, ...]:

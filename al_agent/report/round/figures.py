@@ -240,6 +240,8 @@ def near_duplicates(quality: Quality) -> str:
     here, there = round(found.value * n_picks), found.random_mean * n_picks
     start = f"{here:,} of {n_picks:,} picks {'looks' if here == 1 else 'look'} like a labeled or an earlier picked item"
     avoided = there - here
+    if here == 0 and round(there, 1) == 0:
+        return "No pick looks like a labeled or an earlier picked item, and hardly one in a random batch does."
     at_random = f"in a random batch {figure(round(there, 1))} would"
     if avoided >= 0.5:
         return f"{start}; {at_random}: {figure(round(avoided, 1))} labels are not spent on near-duplicates."

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...journal import Round
 from ..page.assembling import counted, moment, packed, render
-from .cards import N_CARDS, cards_of
+from .cards import N_CARDS, box_key, cards_of
 from .facts import Progress, RoundFacts
 from .figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
 from .map_data import map_data
@@ -62,6 +62,8 @@ def round_page(facts: RoundFacts, *, n_thumbnails: int = N_THUMBNAILS) -> str:
         columns=on_map["columns"] if on_map else [],
         cards=cards[:N_CARDS],
         more=cards[N_CARDS:],
+        box_key=box_key(facts) if any(card.picture for card in cards) else [],
+        has_gains=bool(facts.round.selection.gains.any()),
         placed=_placed(facts, [card.row for card in cards]),
         histogram=histogram,
         bars=balance_of(facts.balance) if facts.balance else (),

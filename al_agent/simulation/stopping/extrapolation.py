@@ -114,7 +114,7 @@ def extrapolate(
         >>> print(found.at(1600), "|", found.gain(100))
         0.85 (0.85 to 0.85) | 0.004044 (0.004044 to 0.004044)
         >>> print(extrapolate([10, 20, 30], [0.5, 0.6, 0.65]).at(40))
-        no number: 3 points above a budget of 0; a power law needs 4 or more
+        no number: there are 3 measurements, and to continue a curve takes 4 or more
 
     References:
         C. Cortes, L. Jackel, S. Solla, V. Vapnik, J. Denker, Learning Curves: Asymptotic Values and Rate of Convergence,
@@ -139,7 +139,9 @@ def extrapolate(
         return Extrapolation(None, last, limit, unit, confidence, why)
 
     if len(n) < FEWEST_POINTS:
-        return none(f"{len(n)} points above a budget of 0; a power law needs {FEWEST_POINTS} or more")
+        there = f"there {'is 1 measurement' if len(n) == 1 else f'are {len(n)} measurements'}"
+        counted = there if is_usable.all() else f"{there} above a budget of 0"
+        return none(f"{counted}, and to continue a curve takes {FEWEST_POINTS} or more")
     if np.isnan(runs).any():
         row, point = np.argwhere(np.isnan(runs))[0].tolist()
         return none(f"the value at {shown(float(n[point]))} {unit}{f' of run {row}' if len(runs) > 1 else ''} is NaN")

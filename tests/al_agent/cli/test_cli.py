@@ -133,6 +133,7 @@ def test_failures_exit_with_1_in_one_line_and_as_json(
         ("push", str(project)): "there was no round",
         ("export", str(project), str(tmp_path / "x.csv")): "there was no round",
         ("query", str(project), "-n", "11", "-m", "random"): "n_samples is 11, and 10 items can still be labeled",
+        ("query", str(project), "-m", "random"): "10 items can still be labeled; ask for no more: -n 10",
         ("score", str(project), "--probabilities", str(tmp_path / "nowhere.npz")): "No such file",
         ("init", str(project), "--images", str(tmp_path)): (
             f"is a project already; PlatformLocal({str(project)!r}).add_images([...]) adds new images to it"

@@ -76,7 +76,7 @@ def test_words_say_where_the_page_is_and_what_it_cannot_show(project: Path, caps
     first, *rest = printed.out.splitlines()
     assert first.startswith(f"round-1-coral: 3 picks in {project / 'a.html'}, ")
     assert first.endswith(" MB")
-    assert rest[0].startswith("- No scores: give the scorer or its scores, or on the command line")
+    assert rest[0].startswith(" - No scores: give the scorer or its scores, or on the command line")
     assert all(len(line) <= 80 for line in rest)
     assert printed.err == ""
 
@@ -136,6 +136,7 @@ WRONG = [
     (["--round", "7"], 1, "there is no round 7; the project has 1: al-agent status lists them"),
     (["--output", "page.txt"], 1, "ends in .txt; expected .html"),
     (["--curve", "CURVE"], 1, "is no curve"),
+    (["--curve", "HEADER"], 1, "is no curve (it has no row below its header); expected a header such as"),
     (["--value-per-point", "3"], 1, "prices are given without curve"),
     (["--map-method", "mds"], 1, "map_method is 'mds'"),
     (["--images", "EMPTY"], 1, "no images found below"),
@@ -150,8 +151,10 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
     words: list[str], status: int, message: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "curve.csv").write_text("labels\n10\n", encoding="utf-8")
+    (tmp_path / "header.csv").write_text("labels,mAP\n", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    places = {"CURVE": str(tmp_path / "curve.csv"), "EMPTY": str(tmp_path / "empty")}
+    places = {name.upper(): str(tmp_path / f"{name}.csv") for name in ("curve", "header")}
+    places["EMPTY"] = str(tmp_path / "empty")
     capsys.readouterr()
     assert main(["report", str(project), *(places.get(word, word) for word in words)]) == status
     assert message in capsys.readouterr().err

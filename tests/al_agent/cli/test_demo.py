@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ def test_the_demo_runs_a_round_on_real_images_and_is_the_same_for_a_seed(
         assert plot.size == (960, 600)
     page = Path(first["page"]).read_text(encoding="utf-8")
     assert all(item_id in page for item_id in first["picks"])
+    balance = page[page.index('id="classes"') : page.index('id="quality"')]
+    named = re.findall(r'<th scope="row"><bdi>(\d)</bdi>', balance)
+    assert sorted(named) == list("013456789")  # no 2 is labeled before the batch, so that no model can see one
 
 
 def test_the_demo_touches_no_folder_that_is_not_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

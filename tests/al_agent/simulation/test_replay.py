@@ -18,6 +18,7 @@ class Memory:
     """A classifier that remembers what it was trained on."""
 
     trained_on: ClassVar[list[list[float]]] = []
+    classes_: npt.NDArray[np.int64] = np.arange(2)
     seen: list[float]
 
     def fit(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> Any:

@@ -130,8 +130,8 @@ RISING = PowerLaw(0.9, 2.0, 0.5).at(N)
 @pytest.mark.parametrize(
     ("budgets", "values", "why"),
     [
-        (N[:3], RISING[:3], "3 points above a budget of 0; a power law needs 4 or more"),
-        ([0, 10, 20, 30], [0.1, 0.5, 0.6, 0.65], "3 points above a budget of 0"),
+        (N[:3], RISING[:3], "there are 3 measurements, and to continue a curve takes 4 or more"),
+        ([0, 10, 20, 30], [0.1, 0.5, 0.6, 0.65], "there are 3 measurements above a budget of 0, and"),
         (N, np.full(8, 0.7), "the curve does not rise from 50 to 800 labels"),
         (N, RISING[::-1], "the curve does not rise from 50 to 800 labels"),
         (N, [0.7, 0.72, 0.69, 0.71, 0.7, 0.72, 0.69, 0.71], "the curve does not rise by more than its scatter"),

@@ -231,8 +231,8 @@ def _check_states(states: npt.NDArray[np.str_], current: Round, missing: list[st
     now, then = Counter(states.tolist())[labeled], current.counts.get(labeled, 0)
     if now != then:
         missing.append(
-            f"Beside the picks {are(now, 'item')} labeled today; when the batch was picked it was {then:,}. The page shows "
-            "the items as they are today."
+            f"Beside the picks {are(now, 'item')} labeled today; when the batch was picked there were {then:,}. The page "
+            "shows the items as they are today."
         )
 
 

@@ -87,7 +87,9 @@ class Joined:
             if current.score is not None:
                 self._missing.append(f"The scores have no column {name!r}, which the round used.")
             name = given.default or given.names[0]
-        if current.scores_digest is not None and given.digest != current.scores_digest:
+        if current.score is None:
+            self._missing.append("The batch was picked without a score: the scores shown were given for this page.")
+        elif current.scores_digest is not None and given.digest != current.scores_digest:
             self._missing.append("The scores shown are not those that the batch was picked by.")
         return np.where(rows < 0, np.nan, given.column(name)[rows]), name
 

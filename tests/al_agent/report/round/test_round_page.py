@@ -18,7 +18,7 @@ from PIL import Image
 
 from al_agent.report.page.assembling import as_json, packed
 from al_agent.report.page.report import Report
-from al_agent.report.round.cards import cards_of, split_reason
+from al_agent.report.round.cards import box_key, cards_of, split_reason
 from al_agent.report.round.facts import ClassCount, RoundFacts
 from al_agent.report.round.figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
 from al_agent.report.round.map_data import map_data, thumbnail_places
@@ -257,6 +257,26 @@ def test_beyond_two_hundred_picks_the_others_are_rows_of_a_table() -> None:
     assert "Picks 201 to 230" in reading.text
 
 
+def test_a_round_without_gains_claims_no_best_pick_and_no_gain() -> None:
+    facts = make_facts(IDS, n_picks=8)
+    selection = replace(facts.round.selection, gains=np.zeros(8), note="drawn at random")
+    text = Reading(round_page(replace(facts, round=replace(facts.round, selection=selection)))).text
+    assert "8 items in the order of the queue: what people should label next" in text
+    assert "best first" not in text and "gain 0" not in text and "drawn at random" in text
+    assert "best first" in Reading(round_page(facts)).text
+
+    noted = replace(facts.round, selection=selection, notes=("drawn at random",))
+    assert Reading(round_page(replace(facts, round=noted))).text.count("drawn at random") == 1
+
+
+def test_the_colours_of_boxes_are_told_where_boxes_are_drawn(tmp_path: Path) -> None:
+    facts = make_facts(IDS, n_picks=8)
+    drawn = replace(facts, media=draw_images(tmp_path, IDS))
+    assert box_key(facts) == [("cat", "#0072b2"), ("dog", "#e69f00")]
+    assert 'style="background:#e69f00"' in round_page(drawn)
+    assert "#e69f00" not in round_page(facts)
+
+
 def test_pictures_are_of_the_items_and_damaged_ones_are_named(tmp_path: Path) -> None:
     facts = make_facts(IDS, n_picks=2, media=draw_images(tmp_path, IDS))
     second = facts.item_ids.index(facts.round.selection.item_ids[1])
@@ -333,6 +353,8 @@ def test_near_duplicates_avoided_are_counted_in_labels() -> None:
         "2 of 100 picks look like a labeled or an earlier picked item; in a random batch 17 would: "
         "15 labels are not spent on near-duplicates."
     )
+    none = Quality("CORAL", 50, 20, (Figure("near-duplicate share", "share", 0.0, 0.0, 0.0, 0.0, "lower"),))
+    assert near_duplicates(none).startswith("No pick looks like a labeled or an earlier picked item")
     assert near_duplicates(Quality("CORAL", 100, 20, ())) == ""
 
 

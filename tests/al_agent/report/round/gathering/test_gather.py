@@ -109,7 +109,7 @@ def test_everything_is_joined_by_id_and_not_by_position() -> None:
 def test_picks_count_as_unlabeled_though_they_are_labeled_since() -> None:
     facts = facts_of("img_1.png", "img_3.png", labeled=("img_1.png", "img_2.png"))
     assert facts.states.tolist() == ["unlabeled", "unlabeled", "labeled", *["unlabeled"] * 5]
-    assert said(facts, "Beside the picks 1 item is labeled today; when the batch was picked it was 2.")
+    assert said(facts, "Beside the picks 1 item is labeled today; when the batch was picked there were 2.")
 
 
 def test_a_pick_that_is_gone_is_kept_on_the_page_and_said() -> None:
@@ -293,6 +293,9 @@ def test_scores_and_embeddings_of_another_round_are_said() -> None:
     assert said(facts, "The embeddings shown are not those that the batch was picked by.")
     assert facts.score_name == "age"
 
+    facts = gather(round_of("img_1.png"), items(), Known(scores=scores), project="animals")
+    assert said(facts, "The batch was picked without a score: the scores shown were given for this page.")
+
 
 def test_the_last_round_that_picked_an_item_counts_up_to_this_one() -> None:
     rounds = [round_of("img_1.png", "img_2.png"), round_of("img_2.png", number=2), round_of("img_3.png", number=3)]
@@ -411,8 +414,9 @@ def test_percentages_are_known_by_a_figure_above_one() -> None:
 def test_a_curve_that_cannot_be_continued_says_why() -> None:
     progress = progress_of([(10, 0.5), (20, 0.6)], 5)
     assert progress.expected.shape == (0, 3)
-    assert progress.sentences[0].startswith(
-        "What the next batch is expected to gain cannot be said: 2 points above a budget"
+    assert progress.sentences == (
+        "What the next batch is expected to gain cannot be said: there are 2 measurements, and to continue a curve takes 4 "
+        "or more.",
     )
 
 
