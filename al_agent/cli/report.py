@@ -139,6 +139,7 @@ def report(
     score_file = _default(scores, project / SCORES_FILE)
     vector_file = _default(embeddings, *(project / file for file in EMBEDDINGS_FILES))
     curve_file = _default(curve, project / CURVE_FILE)
+    places = _default(map_file)
     points, figure_name = (None, "accuracy") if curve_file is None else _read_curve(curve_file)
     fact_files = metadata or [path for path in [project / METADATA_FILE] if path.exists()]
     agent = open_agent(Asked(project, platform, project_id, url, settings), journal, vector_file, fact_files)
@@ -152,7 +153,7 @@ def report(
         round_number=current.number,
         predictions=None if files is None else _seen(files, agent, current),
         images=images,
-        positions=None if map_file is None else Embeddings.load(map_file),
+        positions=None if places is None else Embeddings.load(places),
         labels=None if labels is None else read_label_table(labels, ("name", *ITEM_COLUMNS)),
         curve=points,
         figure_name=figure_name,
@@ -180,6 +181,8 @@ def report(
 
 def _default(given: Path | None, *defaults: Path) -> Path | None:
     """The file that was given, or the first default that is there."""
+    if given is not None and not given.exists():
+        raise FileNotFoundError(f"there is no file '{given}'")
     return given or next((path for path in defaults if path.exists()), None)
 
 

@@ -140,7 +140,8 @@ WRONG = [
     (["--value-per-point", "3"], 1, "prices are given without curve"),
     (["--map-method", "mds"], 1, "map_method is 'mds'"),
     (["--images", "EMPTY"], 1, "no images found below"),
-    (["--scores", "nowhere.npz"], 1, "No such file"),
+    (["--scores", "nowhere.npz"], 1, "there is no file 'nowhere.npz'"),
+    (["--map", "nowhere.npz"], 1, "there is no file"),
     (["--coco-results", "d.json"], 2, "go together"),
     (["--score-threshold", "0.5"], 2, "give one of --probabilities"),
 ]
