@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from samplers import Pool, Sampler, SamplerJoint, SamplerPrototypes, Selection
-from samplers.showing import PageOptions
+from samplers.showing import N_THUMBNAILS, PageOptions
 from scorers import ClassificationPredictions, EnsemblePredictions, Scorer, ScorerObjectDetection, Scores
 
 from . import export, priorities
@@ -379,7 +379,7 @@ class ActiveLearningAgent:
         value_per_point: float | None = None,
         cost_per_label: float | None = None,
         map_method: str | None = None,
-        n_thumbnails: int = 2000,
+        n_thumbnails: int = N_THUMBNAILS,
         command: str | None = None,
     ) -> Report:
         """The page of a round: one HTML file with the map of the pool, the picks, and what is known of them.
@@ -422,13 +422,13 @@ class ActiveLearningAgent:
         known = self._reporter
         if known is None or known.number != number:
             known = Reporter(self._platform, self._journal, number, embeddings=self._embeddings, metadata=self._metadata)
-        picks = known.picks()
         if scorer is not None:
             scores = None if isinstance(scorer, Predictions) else _scores(scorer)
-            known = replace(known, scores=scores, seen=_seen(scorer, picks, self._listing))
+            known = replace(known, scores=scores, seen=_seen(scorer, known.picks(), self._listing))
         if predictions is not None:
-            seen = predictions if isinstance(predictions, Seen) else seen_in(predictions, picks, self._listing.labeled)
-            known = replace(known, seen=seen)
+            if not isinstance(predictions, Seen):
+                predictions = seen_in(predictions, known.picks(), self._listing.labeled)
+            known = replace(known, seen=predictions)
         options = PageOptions(
             images=images,
             labels=labels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from .embedding import Embeddings
 from .listing import Listing
 from .metadata import Metadata
 from .platforms.base import ItemState
+from .words import with_article
 
 _NOWHERE = -1
 
@@ -87,8 +88,8 @@ def make_pool(
     pool = Pool(
         item_ids=listing.item_ids if len(members) == len(listing) else listing.names_of(members),
         is_labeled=is_labeled[members],
-        scores=None if scores is None or score_rows is None else _taken(scores.column(score_name), score_rows[members]),
-        vectors=None if embeddings is None or vector_rows is None else _gathered(embeddings, vector_rows[members]),
+        scores=None if scores is None or score_rows is None else taken(scores.column(score_name), score_rows[members]),
+        vectors=None if embeddings is None or vector_rows is None else gathered(embeddings, vector_rows[members]),
         score_name=score_name or "score",
         probabilities=None
         if predictions is None or prediction_rows is None
@@ -106,21 +107,26 @@ def _rows(
     """For every listed item its row among `item_ids`, -1 where it has none; those that are gone are added to `gone`."""
     if item_ids == listing.item_ids:
         return np.arange(len(listing))
-    rows = np.full(len(listing), _NOWHERE, dtype=np.int64)
-    known = listing.row_of
-    places = np.fromiter((known.get(item_id, _NOWHERE) for item_id in item_ids), dtype=np.int64, count=len(item_ids))
-    strangers = [item_ids[row] for row in np.flatnonzero(places == _NOWHERE).tolist()]
+    rows, is_known = rows_among(item_ids, listing.row_of)
+    strangers = [item_ids[row] for row in np.flatnonzero(~is_known).tolist()]
     gone += [item_id for item_id in strangers if item_id in may_be_gone]
     unknown = [item_id for item_id in strangers if item_id not in may_be_gone]
     if unknown:
         example = f"; its ids look like {listing.item_ids[0]!r}" if len(listing) else ""
         raise ValueError(
-            f"{len(unknown):,} of {len(item_ids):,} items with {_article(what)} are not in the project, the first is "
+            f"{len(unknown):,} of {len(item_ids):,} items with {with_article(what)} are not in the project, the first is "
             f"{unknown[0]!r}{example}; use the ids of query_set, and leave out items that are gone"
         )
-    is_known = places != _NOWHERE
-    rows[places[is_known]] = np.flatnonzero(is_known)
     return rows
+
+
+def rows_among(given: Sequence[str], row_of: Mapping[str, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """For each item of `row_of` its row among those given, -1 for none; and which of those given are such items."""
+    places = np.fromiter((row_of.get(item_id, _NOWHERE) for item_id in given), dtype=np.int64, count=len(given))
+    is_known = places != _NOWHERE
+    rows = np.full(len(row_of), _NOWHERE, dtype=np.int64)
+    rows[places[is_known]] = np.flatnonzero(is_known)
+    return rows, is_known
 
 
 def _covered(
@@ -140,7 +146,8 @@ def _covered(
     return covered
 
 
-def _taken(column: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def taken(column: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The values of rows, NaN for those that have none."""
     return np.where(rows == _NOWHERE, np.nan, column[rows])
 
 
@@ -154,10 +161,7 @@ def _probabilities(
     return found
 
 
-def _gathered(embeddings: Embeddings, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating[Any]]:
+def gathered(embeddings: Embeddings, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floating[Any]]:
+    """The vectors of rows; where these are all in order, the vectors themselves, which may be on disk."""
     in_order = len(rows) == len(embeddings) and bool((rows == np.arange(len(rows))).all())
     return embeddings.vectors if in_order else embeddings.vectors[rows]
-
-
-def _article(what: str) -> str:
-    return f"an {what}" if what[0] in "aeiou" else f"a {what}"

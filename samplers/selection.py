@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .pool import Pool
-from .showing import N_SHOWN, File, Page, PageOptions, Shower, as_table
+from .showing import N_SHOWN, N_THUMBNAILS, File, Page, PageOptions, Shower, as_table
 
 if TYPE_CHECKING:
     from .quality import Quality
@@ -107,7 +107,7 @@ class Selection:
         value_per_point: float | None = None,
         cost_per_label: float | None = None,
         map_method: str | None = None,
-        n_thumbnails: int = 2000,
+        n_thumbnails: int = N_THUMBNAILS,
     ) -> Page:
         """The page of the batch: one HTML file with the map of the pool, the picks, and what is known of them.
 

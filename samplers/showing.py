@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 N_SHOWN = 20
 """Picks in a notebook's table."""
 
+N_THUMBNAILS = 2000
+"""Pictures on the map of a page, at most, unless told otherwise."""
+
 _LONGEST = 300  # characters of a name or a reason
 
 File = str | os.PathLike[str]
@@ -32,7 +35,7 @@ class PageOptions:
     value_per_point: float | None = None
     cost_per_label: float | None = None
     map_method: str | None = None
-    n_thumbnails: int = 2000
+    n_thumbnails: int = N_THUMBNAILS
 
 
 class Page(Protocol):

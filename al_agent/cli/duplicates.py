@@ -18,7 +18,8 @@ from scorers.files import written_whole
 from ..embedding import Embeddings
 from ..platforms.base import Item, ItemState
 from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
-from .images import RUN_BY_SPREADSHEETS, check_ids, counted, images_of, items_of
+from ..words import counted
+from .images import RUN_BY_SPREADSHEETS, check_ids, images_of, items_of
 from .options import EMBEDDINGS_FILE, EMBEDDINGS_FILES, AsJson
 from .output import WIDTH, on_one_line, show, table
 from .project import FILE_NAME

@@ -21,8 +21,9 @@ from ..embedding import Embeddings
 from ..platforms.base import Item, ItemState
 from ..platforms.local import PlatformLocal
 from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
+from ..words import counted
 from .embedders import METHODS, chosen_method, read_channels, read_size
-from .images import RUN_BY_SPREADSHEETS, counted, images_of, in_python, items_of, warn_of_new_images
+from .images import RUN_BY_SPREADSHEETS, images_of, in_python, items_of, warn_of_new_images
 from .options import EMBEDDINGS_FILE, EMBEDDINGS_FILES, AsJson
 from .output import progress, show, table
 from .project import FILE_NAME

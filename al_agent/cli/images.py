@@ -92,8 +92,3 @@ def in_python(folder: Path, method: str, item_ids: Sequence[str]) -> str:
     """A call on the local project, with the first few ids."""
     shown = ", ".join(map(repr, item_ids[:_N_NAMED]))
     return f"PlatformLocal({str(folder)!r}).{method}([{shown}{', ...' * (len(item_ids) > _N_NAMED)}])"
-
-
-def counted(number: int, what: str) -> str:
-    """A number and its noun: `1 image`, `2 images`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -11,7 +11,7 @@ from ..agent import ActiveLearningAgent
 from ..platforms.base import Platform
 from ..platforms.local import PlatformLocal
 from ..platforms.local.wire import FILE_NAME as LOCAL_FILE
-from .images import counted
+from ..words import counted
 from .options import AsJson, PlatformName, ProjectId, Settings, Url
 from .output import show
 from .project import FILE_NAME, Asked, open_project, read, resolve, write

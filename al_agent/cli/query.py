@@ -14,8 +14,8 @@ from samplers import SamplerJoint, SamplerPrototypes
 from scorers import Scores
 
 from ..config import SamplerConfig, SamplingMethod
+from ..words import counted
 from .histogram import histogram_lines
-from .images import counted
 from .options import (
     EMBEDDINGS_FILES,
     METADATA_FILE,

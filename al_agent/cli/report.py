@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from samplers.showing import N_THUMBNAILS
 from scorers import Scores
 
 from ..agent import ActiveLearningAgent
@@ -19,7 +20,7 @@ from ..label_files import ITEM_COLUMNS, read_label_table
 from ..report.round.gathering.again import as_command
 from ..report.round.gathering.marks import Predictions
 from ..report.round.gathering.seen import Seen, seen_in, seen_on_maps
-from .images import counted
+from ..words import counted
 from .options import (
     EMBEDDINGS_FILES,
     METADATA_FILE,
@@ -104,7 +105,7 @@ def report(
         str | None,
         typer.Option(help="pca, tsne or umap.", show_default="the kept map's, or tsne, of a part above 1,500"),
     ] = None,
-    n_thumbnails: Annotated[int, typer.Option("--thumbnails", min=0, help="Most pictures on the map.")] = 2000,
+    n_thumbnails: Annotated[int, typer.Option("--thumbnails", min=0, help="Most pictures on the map.")] = N_THUMBNAILS,
     platform: PlatformName = None,
     project_id: ProjectId = None,
     url: Url = None,

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from samplers.reasons import in_words
 
+from ...words import counted
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -119,16 +121,6 @@ def moment(at: datetime) -> str:
     """
     at = at.astimezone(timezone.utc)
     return f"{at.day} {_MONTHS[at.month - 1]} {at:%Y, %H:%M} UTC"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """A count with its noun.
-
-    Examples:
-        >>> counted(1, "image"), counted(1_234, "image"), counted(2, "class", "classes")
-        ('1 image', '1,234 images', '2 classes')
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _smallest(values: npt.NDArray[Any]) -> str:

@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..page.assembling import counted, data_uri, figure
+from ...words import counted
+from ..page.assembling import data_uri, figure
 from .drawing import colour_of, names_in
-from .facts import Marks, RoundFacts
+from .facts import N_CARDS, Marks, RoundFacts
 from .pictures import card_pictures
-
-N_CARDS = 200
-"""Picks with a card, the first ones; the others are rows of a table."""
 
 _MOST_CLASSES = 3
 _MOST_KEYS = 10  # beyond it colours come again, lighter and darker

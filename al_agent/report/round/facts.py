@@ -15,6 +15,9 @@ from ...journal import Round
 
 Vector = npt.NDArray[np.float64]
 
+N_CARDS = 200
+"""Picks with a card and what the model sees drawn on it, the first ones; the others are rows of a table."""
+
 
 class Box(NamedTuple):
     """A box that a model sees: its class, its confidence in [0, 1], and corners as fractions of width and height."""

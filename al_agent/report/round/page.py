@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from samplers.showing import N_THUMBNAILS
+
 from ...journal import Round
-from ..page.assembling import counted, moment, packed, render
-from .cards import N_CARDS, box_key, cards_of
-from .facts import Progress, RoundFacts
+from ...words import counted
+from ..page.assembling import moment, packed, render
+from .cards import box_key, cards_of
+from .facts import N_CARDS, Progress, RoundFacts
 from .figures import balance_of, coverage_of, histogram_of, near_duplicates, quality_of
 from .map_data import map_data
-
-N_THUMBNAILS = 2000
 
 _SCRIPTS = {"map": ("moving.js", "map.js"), "curve": ("curve.js",)}
 _N_ROUNDS = 50
@@ -43,6 +44,7 @@ def round_page(facts: RoundFacts, *, n_thumbnails: int = N_THUMBNAILS) -> str:
     histogram = histogram_of(facts)
     data = {name: value for name, value in (("map", on_map), ("curve", _curve(facts.progress))) if value is not None}
     config = facts.round.config.to_dict()
+    problems = facts.round.pushes[-1].problems if facts.round.pushes else {}
     return render(
         "round.html.j2",
         data=data,
@@ -54,11 +56,11 @@ def round_page(facts: RoundFacts, *, n_thumbnails: int = N_THUMBNAILS) -> str:
         lead=_lead(facts),
         push=_push(facts.round),
         n_left=max(0, _n_unlabeled(facts) - len(cards)),
-        problems=list(facts.round.pushes[-1].problems.items())[:_N_PROBLEMS] if facts.round.pushes else [],
-        n_problems=len(facts.round.pushes[-1].problems) if facts.round.pushes else 0,
+        problems=list(problems.items())[:_N_PROBLEMS],
+        n_problems=len(problems),
         has_map=on_map is not None,
         n_on_map=len(on_map["ids"]) if on_map else 0,
-        n_pictures=_n_pictures(on_map),
+        n_pictures=on_map["n_pictures"] if on_map else 0,
         columns=on_map["columns"] if on_map else [],
         cards=cards[:N_CARDS],
         more=cards[N_CARDS:],
@@ -148,17 +150,8 @@ def _asked(one: Round) -> str:
 
 def _placed(facts: RoundFacts, rows: list[int]) -> frozenset[int]:
     """Picks that are on the map."""
-    if facts.positions is None:
-        return frozenset()
-    return (
-        frozenset(np.array(rows, dtype=np.int64)[np.isfinite(facts.positions[rows]).all(axis=1)].tolist())
-        if rows
-        else frozenset()
-    )
-
-
-def _n_pictures(on_map: dict[str, Any] | None) -> int:
-    return on_map["n_pictures"] if on_map else 0
+    positions = facts.positions
+    return frozenset(row for row in rows if positions is not None and np.isfinite(positions[row]).all())
 
 
 def _quality_notes(facts: RoundFacts) -> list[str]:

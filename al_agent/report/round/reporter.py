@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
@@ -123,6 +122,7 @@ class Reporter:
         """Small pictures of items as `data:` addresses, of those whose image is on this machine; no server is asked."""
         if self.platform.home is None:
             return {}
+        from ..page.assembling import data_uri  # noqa: PLC0415
         from ..thumbnails import read_thumbnail  # loads Pillow  # noqa: PLC0415
 
         wanted = frozenset(item_ids)
@@ -133,7 +133,7 @@ class Reporter:
                 if image is not None:
                     content = BytesIO()
                     image.save(content, format="JPEG", quality=80)
-                    pictures[item.id] = f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+                    pictures[item.id] = data_uri(content.getvalue(), "image/jpeg")
         return pictures
 
     def _round(self, rounds: Sequence[Round]) -> Round:

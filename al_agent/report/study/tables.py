@@ -139,8 +139,7 @@ def setting_table(arguments: Mapping[str, object]) -> Table:
             set_apart = {method: _options(config) for method, config in value.items()}
             rows += [(Cell(f"of {method}"), Cell(text)) for method, text in set_apart.items() if text != f"method {method}"]
         elif name != "format":
-            is_list = isinstance(value, list | tuple)
-            text = _listed(value) if is_list and isinstance(value, Sequence) else str(value)
+            text = _listed(value) if isinstance(value, list | tuple) else str(value)
             rows.append((Cell(_SETTINGS.get(name, name)), Cell(text or "none")))
     return Table(("setting", "value"), tuple(rows))
 

@@ -12,7 +12,6 @@ from samplers import Strategy
 
 from ....config import SamplerConfig, SamplingMethod
 
-_PYTHON_ONLY = ("BADGE", "BALD", "BATCH_BALD")  # they read class probabilities, which files of scores do not hold
 _FLAGS = {
     "proportion": "--proportion",
     "score": "--score",
@@ -59,7 +58,7 @@ def as_command(config: SamplerConfig, project: str, more: Sequence[str] = ()) ->
         >>> as_command(SamplerConfig(100, method="CORAL", seed=3), "my project")
         "al-agent query 'my project' -n 100 --method CORAL --seed 3"
     """
-    if str(config.method) in _PYTHON_ONLY:
+    if config.sampler().needs_probabilities:  # which files of scores do not hold
         return None
     values = _given(config)
     words = ["al-agent", "query", project]

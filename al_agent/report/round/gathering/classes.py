@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ....words import are
 from ..facts import ClassCount
 from .seen import Seen
 
@@ -36,6 +37,7 @@ def classes_in(
     is_labeled: npt.NDArray[np.bool_],
     picks: Sequence[str],
     seen: Seen | None,
+    codes: npt.NDArray[np.int64] | None,
     label_of: Mapping[str, str],
 ) -> Classes:
     """The classes of items: the label of a labeled one where it is known, else what a model sees.
@@ -47,9 +49,10 @@ def classes_in(
         is_labeled: `(n,)` which had a label when the batch was picked.
         picks: The batch.
         seen: What a model sees.
+        codes: `(n,)` where each item's class stands among its names, -1 for none; None where nothing is seen.
         label_of: Labels, as far as they are known and are one class for an item.
     """
-    predicted = _predicted(item_ids, seen)
+    predicted = _predicted(seen, codes)
     known = {item_id: label_of[item_id] for item_id in _where(item_ids, is_labeled) if item_id in label_of}
     if seen is not None and seen.boxes is not None:
         why = "The classes before the batch are boxes that the model sees on labeled images, not their labels."
@@ -79,11 +82,6 @@ def classes_in(
     return Classes(shown if any(shown) else None, kind, balance or None, "images", tuple(unknown))
 
 
-def are(number: int, what: str) -> str:
-    """A number, its noun and its verb: `1 pick is`, `2 picks are`."""
-    return f"{number:,} {what} is" if number == 1 else f"{number:,} {what}s are"
-
-
 _UNKNOWN = "No classes: give a model's predictions, and labels where the platform does not hold them as text or numbers."
 
 
@@ -91,13 +89,12 @@ def _where(item_ids: Sequence[str], which: npt.NDArray[np.bool_]) -> list[str]:
     return [item_ids[row] for row in np.flatnonzero(which).tolist()]
 
 
-def _predicted(item_ids: Sequence[str], seen: Seen | None) -> list[str] | None:
+def _predicted(seen: Seen | None, codes: npt.NDArray[np.int64] | None) -> list[str] | None:
     """The class that a model sees on each item; None where it has none of whole images."""
-    if seen is None or not (seen.codes >= 0).any():
+    if seen is None or codes is None or not (seen.codes >= 0).any():
         return None
     names = ("", *seen.names)
-    code_of = dict(zip(seen.item_ids, (seen.codes + 1).tolist()))
-    return [names[code_of.get(item_id, 0)] for item_id in item_ids]
+    return [names[code] for code in (codes + 1).tolist()]
 
 
 def _counted(before: Mapping[str, int], picked: Mapping[str, int]) -> tuple[ClassCount, ...]:

@@ -16,11 +16,13 @@ from samplers import Pool
 from samplers.quality import Quality
 
 from ....embedding import Embeddings
+from ....join import gathered
 from ....journal import Round
 from ....metadata import Metadata
 from ....platforms.base import Item, ItemState
+from ....words import are
 from ..facts import Progress, RoundFacts, Vector
-from .classes import are, classes_in
+from .classes import classes_in
 from .joined import Joined, Known
 from .nearness import nearness_of, quality_in
 from .seen import Seen
@@ -63,7 +65,7 @@ def gather(
     item_ids = (*(item.id for item in items), *gone)
     row_of = {item_id: row for row, item_id in enumerate(item_ids)}
     pick_rows = np.array([row_of[item_id] for item_id in picks], dtype=np.int64)
-    states = np.array([*(str(item.state) for item in items), *("unlabeled" for _ in gone)])
+    states = np.array([*(str(item.state) for item in items), *(ItemState.UNLABELED.value for _ in gone)])
     states[pick_rows] = ItemState.UNLABELED.value
     media = [*(item.media for item in items), *(None for _ in gone)]
     missing: list[str] = []
@@ -75,15 +77,17 @@ def gather(
     joined = Joined(item_ids, row_of, missing)
     scores, score_name = joined.scores(known.scores, current)
     seen = known.seen
+    codes = None
     if seen is not None:
-        joined.rows(seen.item_ids, "prediction")
+        rows = joined.rows(seen.item_ids, "prediction")
+        codes = np.where(rows < 0, -1, seen.codes[rows])
     label_of = joined.labels(known.labels)
-    classes = classes_in(item_ids, states == ItemState.LABELED.value, picks, seen, label_of)
+    classes = classes_in(item_ids, states == ItemState.LABELED.value, picks, seen, codes, label_of)
     missing += classes.missing
     vectors_of = joined.rows(known.embeddings.item_ids, "embedding") if known.embeddings is not None else None
     _check_embeddings(known.embeddings, current, missing)
     metric = current.config.sampler().metric_used or current.config.metric
-    pool, members = _pool(states, item_ids, vectors_of, known, scores, score_name, seen)
+    pool, members = _pool(states, item_ids, vectors_of, known, scores, score_name, codes)
     distances = _distances(pool, members, len(item_ids), metric, picks, missing)
     history = tuple(one for one in history if one.number <= current.number)
     places = joined.places(known, picks)
@@ -124,7 +128,7 @@ def _pool(
     known: Known,
     scores: Vector | None,
     score_name: str,
-    seen: Seen | None,
+    codes: npt.NDArray[np.int64] | None,
 ) -> tuple[Pool, npt.NDArray[np.int64]]:
     """The items as the batch was picked from them, as far as they are covered, and their rows."""
     is_labeled = states == ItemState.LABELED.value
@@ -134,33 +138,37 @@ def _pool(
     members = np.flatnonzero(takes_part)
     vectors = None
     if vectors_of is not None and known.embeddings is not None:
-        rows = vectors_of[members]
-        is_whole = len(rows) == len(known.embeddings) and bool((rows == np.arange(len(rows))).all())
-        vectors = known.embeddings.vectors if is_whole else known.embeddings.vectors[rows]
+        vectors = gathered(known.embeddings, vectors_of[members])
     has_scores = scores is not None and bool(np.isfinite(scores[members][~is_labeled[members]]).all())
+    names = item_ids if len(members) == len(item_ids) else tuple(item_ids[row] for row in members.tolist())
+    seen_codes = None if known.seen is None or codes is None or not _is_few(known.seen) else codes[members]
     return (
         Pool(
-            item_ids if len(members) == len(item_ids) else tuple(item_ids[row] for row in members.tolist()),
+            names,
             is_labeled[members],
             scores=scores[members] if has_scores and scores is not None else None,
             vectors=vectors,
             score_name=score_name,
-            columns=_columns([item_ids[row] for row in members.tolist()], ~is_labeled[members], known.metadata, seen),
+            columns=_columns(names, ~is_labeled[members], known.metadata, seen_codes),
         ),
         members,
     )
 
 
+def _is_few(seen: Seen) -> bool:
+    return 0 < len(seen.names) <= _MOST_CLASSES_COMPARED
+
+
 def _columns(
-    item_ids: list[str], is_candidate: npt.NDArray[np.bool_], metadata: Metadata | None, seen: Seen | None
+    item_ids: Sequence[str],
+    is_candidate: npt.NDArray[np.bool_],
+    metadata: Metadata | None,
+    codes: npt.NDArray[np.int64] | None,
 ) -> dict[str, npt.NDArray[Any]]:
     """Columns of classes and groups that cover the candidates."""
     columns: dict[str, npt.NDArray[Any]] = {}
-    if seen is not None and 0 < len(seen.names) <= _MOST_CLASSES_COMPARED:
-        code_of = dict(zip(seen.item_ids, seen.codes.tolist()))
-        codes = np.array([code_of.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
-        if (codes[is_candidate] >= 0).all():
-            columns["predicted class"] = codes
+    if codes is not None and (codes[is_candidate] >= 0).all():
+        columns["predicted class"] = codes
     if metadata is not None:
         row_of = {item_id: row for row, item_id in enumerate(metadata.item_ids)}
         rows = np.array([row_of.get(item_id, -1) for item_id in item_ids], dtype=np.int64)

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from scorers import Scores
 
 from ....embedding import Embeddings
+from ....join import rows_among, taken
 from ....journal import Round
 from ....metadata import Metadata
+from ....words import with_article
 from ..facts import Vector
 from .placing import Places, places_of
 from .seen import Seen
@@ -53,26 +55,24 @@ class Joined:
 
     def rows(self, given: Sequence[str], what: str) -> npt.NDArray[np.int64]:
         """For each item its row among those given, -1 for none."""
-        rows = np.full(len(self._item_ids), -1, dtype=np.int64)
         if given == self._item_ids:
-            return np.arange(len(rows))
-        places = np.fromiter((self._row_of.get(item_id, -1) for item_id in given), dtype=np.int64, count=len(given))
-        self._check_some(given, places >= 0, what)
-        rows[places[places >= 0]] = np.flatnonzero(places >= 0)
+            return np.arange(len(given))
+        rows, is_known = rows_among(given, self._row_of)
+        self._check_some(given, is_known, what)
         return rows
 
     def _check_some(self, given: Collection[str], is_known: npt.NDArray[np.bool_], what: str) -> None:
         if len(given) and not is_known.any():
             example = f"; its ids look like {self._item_ids[0]!r}" if self._item_ids else ""
             raise ValueError(
-                f"none of {len(given):,} items with {'an' if what[0] in 'aeiou' else 'a'} {what} is in the project, the "
+                f"none of {len(given):,} items with {with_article(what)} is in the project, the "
                 f"first is {next(iter(given))!r}{example}"
             )
         n_strangers = int((~is_known).sum())
         if n_strangers:
             stranger = next(item_id for item_id, known in zip(given, is_known.tolist()) if not known)
             self._missing.append(
-                f"{n_strangers:,} of {len(given):,} items with {'an' if what[0] in 'aeiou' else 'a'} {what} are not in the "
+                f"{n_strangers:,} of {len(given):,} items with {with_article(what)} are not in the "
                 f"project, the first is {stranger!r}: they are left out."
             )
 
@@ -91,7 +91,7 @@ class Joined:
             self._missing.append("The batch was picked without a score: the scores shown were given for this page.")
         elif current.scores_digest is not None and given.digest != current.scores_digest:
             self._missing.append("The scores shown are not those that the batch was picked by.")
-        return np.where(rows < 0, np.nan, given.column(name)[rows]), name
+        return taken(given.column(name), rows), name
 
     def labels(self, given: Mapping[str, object]) -> dict[str, str]:
         """Labels that are one class for an item: text or a number."""
@@ -117,10 +117,9 @@ class Joined:
             found = Places(given.item_ids, given.vectors, "as given")
         else:
             raise ValueError(f"positions has {given.n_dimensions} dimensions; expected 2, as Embeddings.project gives")
-        self._check_some(found.item_ids, np.array([item_id in self._row_of for item_id in found.item_ids]), "position")
-        rows = np.array([self._row_of.get(item_id, -1) for item_id in found.item_ids], dtype=np.int64)
-        positions = np.full((len(self._item_ids), 2), np.nan, dtype=found.positions.dtype)
-        positions[rows[rows >= 0]] = found.positions[rows >= 0]
+        rows = self.rows(found.item_ids, "position")
+        positions = np.full((len(rows), 2), np.nan, dtype=found.positions.dtype)
+        positions[rows >= 0] = found.positions[rows[rows >= 0]]
         n_without = int(np.isnan(positions[:, 0]).sum())
         if n_without:
             why = "it shows a part of so many" if len(found.item_ids) < len(given) else "they have no embedding"

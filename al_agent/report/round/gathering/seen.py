@@ -9,11 +9,8 @@ import numpy as np
 
 from scorers import DetectionPredictions, SegmentationPredictions
 
-from ..facts import Marks
+from ..facts import N_CARDS, Marks
 from .marks import Codes, Predictions, box_counts, classes_of, marks_of
-
-N_MARKED = 200
-"""Picks with marks, the first ones: a page has no pictures of more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +58,7 @@ def seen_in(
     if isinstance(predictions, DetectionPredictions) and score_threshold > 0:
         predictions = _surer(predictions, score_threshold)
     names, codes = classes_of(predictions)
-    shown = tuple(picks[:N_MARKED])
+    shown = tuple(picks[:N_CARDS])
     boxes = None
     if isinstance(predictions, DetectionPredictions):
         boxes = (box_counts(predictions, labeled), box_counts(predictions, picks))
@@ -73,7 +70,7 @@ def seen_in(
 
 def seen_on_maps(maps: Iterable[SegmentationPredictions], picks: Sequence[str]) -> Seen:
     """What a stream of maps says of the picks: one map at a time is read, and none is kept."""
-    wanted = frozenset(picks[:N_MARKED])
+    wanted = frozenset(picks[:N_CARDS])
     ids: list[str] = []
     marks: dict[str, Marks] = {}
     for chunk in maps:

@@ -28,14 +28,14 @@ from al_agent import (
     Weight,
 )
 from al_agent.journal import Round, now
-from al_agent.report.round.facts import ClassCount, RoundFacts
+from al_agent.report.round.facts import N_CARDS, ClassCount, RoundFacts
 from al_agent.report.round.gathering.again import in_python
 from al_agent.report.round.gathering.gather import gather
 from al_agent.report.round.gathering.joined import Known
 from al_agent.report.round.gathering.nearness import nearness_of, quality_in
 from al_agent.report.round.gathering.placing import KEPT_FILE, by_part, places_of
 from al_agent.report.round.gathering.progress import progress_of
-from al_agent.report.round.gathering.seen import N_MARKED, Seen, seen_in, seen_on_maps
+from al_agent.report.round.gathering.seen import Seen, seen_in, seen_on_maps
 from samplers import Pool
 
 IDS = tuple(f"img_{n}.png" for n in range(8))
@@ -226,9 +226,9 @@ def test_marks_of_maps_are_made_when_they_are_asked_for_and_of_the_picks_alone()
 
 
 def test_marks_are_of_the_first_picks_alone() -> None:
-    ids = tuple(f"{n}" for n in range(N_MARKED + 5))
+    ids = tuple(f"{n}" for n in range(N_CARDS + 5))
     seen = seen_in(ClassificationPredictions(ids, np.full((len(ids), 2), 0.5)), ids)
-    assert tuple(seen.marks()) == ids[:N_MARKED]
+    assert tuple(seen.marks()) == ids[:N_CARDS]
 
 
 def test_twenty_thousand_classes_are_counted() -> None:
